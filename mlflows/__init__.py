@@ -1,0 +1,33 @@
+"""mlflows: Azure ML SDK v1 training code on your own machines, as Prefect flows with MLflow as run history.
+
+Importing it costs milliseconds and needs only the standard library: each name is imported when first used.
+Standard library only, Python 3.6 syntax: a training job may import it on an old interpreter.
+"""
+
+import os
+
+from mlflows._lazy import lazy
+
+__version__ = "0.1.0"
+
+_IN_JOB = "MLFLOWS_JOB_FOLDER" in os.environ
+
+NAMES = {
+    "Run": "mlflows.job.run:Run" if _IN_JOB else "mlflows.history.run:Run",
+    "ScriptRun": "mlflows.history.run:ScriptRun",
+    "RunDetails": "mlflows.history.details:RunDetails",
+    "Workspace": "mlflows.workspace:Workspace",
+    "Experiment": "mlflows.experiment:Experiment",
+    "ScriptRunConfig": "mlflows.config.script_run_config:ScriptRunConfig",
+    "RunConfiguration": "mlflows.config.run_configuration:RunConfiguration",
+    "MpiConfiguration": "mlflows.config.distributed:MpiConfiguration",
+    "PyTorchConfiguration": "mlflows.config.distributed:PyTorchConfiguration",
+    "TensorflowConfiguration": "mlflows.config.distributed:TensorflowConfiguration",
+    "DockerConfiguration": "mlflows.config.sections:DockerConfiguration",
+    "Environment": "mlflows.environments.environment:Environment",
+    "CondaDependencies": "mlflows.environments.conda_dependencies:CondaDependencies",
+    "Datastore": "mlflows.data.datastore:Datastore",
+    "script_run": "mlflows.flows.script_run:script_run",
+}
+
+lazy(__name__, NAMES)

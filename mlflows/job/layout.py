@@ -1,0 +1,44 @@
+"""Names of the files in a job folder: the one contract between a job and everybody who watches it.
+
+::
+
+    job.json            what the supervisor starts (mode 0600)
+    lib/                import path with ``azureml`` and ``mlflows``
+    code/               working directory: the snapshot, with outputs/ and logs/ in it
+    user_logs/          std_log.txt, or std_log_process_<rank>.txt for several processes
+    system_logs/        supervisor.log
+    events/             rank-<rank>.jsonl, one line per call of the script-side Run
+    uploads/            copies of files given to upload_file, under the name given
+    mailbox/            <id>.request.json and <id>.answer.json
+    status.json         how it ended; the supervisor writes it last, atomically
+    closed.json         the flow and the history are closed, too; nothing changes after it
+"""
+
+JOB_FILE = "job.json"
+LIB = "lib"
+CODE = "code"
+OUTPUTS = "outputs"  # in CODE
+LOGS = "logs"  # in CODE
+USER_LOGS = "user_logs"
+STD_LOG = "std_log.txt"
+SYSTEM_LOGS = "system_logs"
+EVENTS = "events"
+UPLOADS = "uploads"
+MAILBOX = "mailbox"
+STATUS_FILE = "status.json"
+CLOSED_FILE = "closed.json"
+
+FOLDER_VARIABLE = "MLFLOWS_JOB_FOLDER"
+"""Set in every process of a job: the absolute path of the job folder. Its presence means 'inside a job'."""
+
+
+def rank_log(rank, world_size):
+    # type: (int, int) -> str
+    """File name of a rank's log, in USER_LOGS."""
+    return STD_LOG if world_size == 1 else "std_log_process_{}.txt".format(rank)
+
+
+def events_file(rank):
+    # type: (int) -> str
+    """File name of a rank's events, in EVENTS."""
+    return "rank-{}.jsonl".format(rank)

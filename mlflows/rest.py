@@ -1,0 +1,143 @@
+"""JSON over HTTP with kept-alive connections, by the standard library: how the light side speaks to MLflow and Prefect."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import threading
+import time
+from typing import Any, Dict, Mapping, Optional, Tuple
+from urllib.parse import quote, urlencode, urlsplit
+
+IDLE_SECONDS = 4.0
+"""uvicorn closes a connection that was idle for 5 s: an older one is opened anew, so that no request meets a closed door."""
+
+
+class RestError(Exception):
+    """The server answered with an error.
+
+    ``status`` is the HTTP status, ``code`` the server's own word (MLflow: ``RESOURCE_DOES_NOT_EXIST``), ``message`` its text.
+    """
+
+    def __init__(self, status: int, code: str, message: str, url: str) -> None:
+        super().__init__(f"{url} answered {status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Unreachable(Exception):
+    """No answer: connection refused, broken, timed out, or the server says it is overloaded (502, 503, 504)."""
+
+
+class RestClient:
+    """One server. Threads may share it: each has a connection of its own.
+
+    Args:
+        base_url: ``http(s)://host:port[/prefix]``.
+        headers: sent with every request (authorization).
+        timeout: seconds for one request.
+    """
+
+    def __init__(self, base_url: str, headers: Optional[Mapping[str, str]] = None, timeout: float = 30.0) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{base_url!r} is not an http(s) address")
+        self.base_url = base_url.rstrip("/")
+        self._prefix = parts.path.rstrip("/")
+        self._secure = parts.scheme == "https"
+        self._address = (parts.hostname, parts.port)
+        self._headers = dict(headers or {})
+        if parts.username and "Authorization" not in self._headers:
+            self._headers["Authorization"] = basic_auth(parts.username, parts.password or "")
+        self._timeout = timeout
+        self._local = threading.local()
+
+    def get(self, path: str, query: Optional[Mapping[str, Any]] = None) -> Any:
+        """GET; the JSON answer."""
+        return self.request("GET", path + ("?" + urlencode(query, doseq=True) if query else ""))
+
+    def post(self, path: str, body: Any) -> Any:
+        """POST of JSON; the JSON answer."""
+        return self.request("POST", path, body)
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Send JSON, get JSON (None for an empty answer).
+
+        Raises:
+            RestError: the server refused.
+            Unreachable: no answer.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        answer = self.raw(method, path, data, {"Content-Type": "application/json"} if data is not None else {})
+        return json.loads(answer) if answer else None
+
+    def raw(self, method: str, path: str, data: Any = None, headers: Optional[Mapping[str, str]] = None) -> bytes:
+        """Send bytes (or a file object with a Content-Length header), get bytes. Errors as in request."""
+        response = self.open(method, path, data, headers)
+        try:
+            return response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unreachable(f"{self.base_url}: {error!r}") from error
+
+    def open(
+        self, method: str, path: str, data: Any = None, headers: Optional[Mapping[str, str]] = None
+    ) -> http.client.HTTPResponse:
+        """As raw, but the caller reads the response (whole, before the thread's next request)."""
+        connection = self._connection()
+        try:
+            connection.request(method, self._prefix + path, body=data, headers={**self._headers, **(headers or {})})
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unreachable(f"{self.base_url}: {error!r}") from error
+        self._local.used = time.monotonic()
+        if response.status >= 400:
+            self._raise(response, path)
+        return response
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _connection(self) -> http.client.HTTPConnection:
+        connection: Optional[http.client.HTTPConnection] = getattr(self._local, "connection", None)
+        if connection is not None and time.monotonic() - self._local.used < IDLE_SECONDS:
+            return connection
+        self.close()
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kind(*self._address, timeout=self._timeout)
+        self._local.connection, self._local.used = connection, time.monotonic()
+        return connection
+
+    def _raise(self, response: http.client.HTTPResponse, path: str) -> None:
+        text = response.read().decode("utf-8", "replace")
+        if response.status in (502, 503, 504):
+            raise Unreachable(f"{self.base_url} answered {response.status}: {text[:200]}")
+        code, message = _error_of(text)
+        raise RestError(response.status, code, message, self.base_url + path.partition("?")[0])
+
+
+def basic_auth(user: str, password: str) -> str:
+    """Value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def path_quote(path: str) -> str:
+    """A path for an address; slashes stay."""
+    return quote(path, safe="/")
+
+
+def _error_of(text: str) -> Tuple[str, str]:
+    try:
+        body: Dict[str, Any] = json.loads(text)
+    except ValueError:
+        return "", text[:500]
+    if not isinstance(body, dict):
+        return "", text[:500]
+    return str(body.get("error_code", "")), str(body.get("message") or body.get("detail") or text[:500])
