@@ -1,0 +1,1 @@
+"""Where a run runs: one small protocol between flow and home, and the homes."""

@@ -1,0 +1,292 @@
+"""Environment: what a script runs in."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from mlflows.environments.conda_dependencies import PYTHON_DEFAULT_VERSION, CondaDependencies
+from mlflows.environments.element import Element
+from mlflows.environments.sections import (
+    DEFAULT_CPU_IMAGE,
+    DEFAULT_GPU_IMAGE,
+    ContainerRegistry,
+    DockerBuildContext,
+    DockerSection,
+    PythonSection,
+    SparkSection,
+)
+from mlflows.exceptions import UserErrorException
+
+__all__ = ["DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", "Environment", "EnvironmentReference"]
+
+logger = logging.getLogger(__name__)
+
+DEFINITION_FILE = "azureml_environment.json"
+CONDA_FILE = "conda_dependencies.yml"
+DOCKERFILE = "BaseDockerfile"
+
+_KNOWN_EXTRAS = frozenset({"workspace"})
+
+
+class Environment(Element):
+    """A name and what stands behind it: a python with packages, an image, environment variables.
+
+    ``r`` is SDK v1's section for R, which mlflows does not run.
+    """
+
+    name: str | None
+    version: str | None
+    python: PythonSection
+    docker: DockerSection
+    spark: SparkSection
+    r: Any
+    inferencing_stack_version: str | None
+    _properties: ClassVar[tuple[str, ...]] = ("environment_variables",)
+    _obsolete_keys: ClassVar[frozenset[str]] = frozenset({"assetId", "autoRebuild"})
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        """Make the default environment: python 3.8.13 with azureml-defaults.
+
+        Raises:
+            TypeError: the name is not a string.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected a string, got {name!r}.")
+        unused = sorted(key for key in kwargs if key not in _KNOWN_EXTRAS and not key.startswith("_"))
+        if unused:
+            logger.warning("Environment %r: arguments without effect: %s.", name, ", ".join(unused))
+        self._set_defaults(name)
+
+    def _set_defaults(self, name: str | None) -> None:
+        self.name = name
+        self.version = None
+        self._environment_variables: dict[str, str] = {"EXAMPLE_ENV_VAR": "EXAMPLE_VALUE"}
+        self.python = PythonSection()
+        self.docker = DockerSection()
+        self.spark = SparkSection()
+        self.r = None
+        self.inferencing_stack_version = None
+
+    @property
+    def environment_variables(self) -> dict[str, str]:
+        """Variables for the script."""
+        return self._environment_variables
+
+    @environment_variables.setter
+    def environment_variables(self, value: dict[str, str]) -> None:
+        self._environment_variables = value
+
+    def clone(self, new_name: str) -> Environment:
+        """A copy with another name and no version.
+
+        Raises:
+            UserErrorException: the name is not a string, or empty.
+        """
+        if not isinstance(new_name, str) or not new_name:
+            raise UserErrorException(f"new_name: expected the name of the copy, got {new_name!r}.")
+        other = copy.deepcopy(self)
+        other.name, other.version = new_name, None
+        return other
+
+    @staticmethod
+    def from_dockerfile(
+        name: str,
+        dockerfile: str | os.PathLike[str],
+        conda_specification: str | os.PathLike[str] | None = None,
+        pip_requirements: str | os.PathLike[str] | None = None,
+    ) -> Environment:
+        """From a Dockerfile, given by its path or as text; packages are put on top of it if a file names some.
+
+        Raises:
+            FileNotFoundError: one of the files does not exist.
+            UserErrorException: both files of packages are given.
+        """
+        environment = _with_packages(name, conda_specification, pip_requirements)
+        environment.docker.base_dockerfile = _dockerfile_text(dockerfile)
+        return environment
+
+    @staticmethod
+    def from_docker_image(
+        name: str,
+        image: str,
+        container_registry: ContainerRegistry | None = None,
+        conda_specification: str | os.PathLike[str] | None = None,
+        pip_requirements: str | os.PathLike[str] | None = None,
+    ) -> Environment:
+        """From an image; packages are put on top of it if a file names some, else its python is used as it is.
+
+        Raises:
+            FileNotFoundError: a file does not exist.
+            UserErrorException: both files of packages are given.
+        """
+        environment = _with_packages(name, conda_specification, pip_requirements)
+        environment.docker.base_image = image
+        if container_registry is not None:
+            environment.docker.base_image_registry = container_registry
+        return environment
+
+    @staticmethod
+    def from_docker_build_context(name: str, docker_build_context: DockerBuildContext) -> Environment:
+        """From a folder with a Dockerfile, whose python is used as it is.
+
+        Raises:
+            UserErrorException: ``docker_build_context`` is something else.
+        """
+        if not isinstance(docker_build_context, DockerBuildContext):
+            raise UserErrorException(
+                f"docker_build_context: expected a DockerBuildContext, got {docker_build_context!r}. "
+                "Make one with DockerBuildContext.from_local_directory."
+            )
+        environment = _with_packages(name, None, None)
+        environment.docker.build_context = docker_build_context
+        return environment
+
+    @staticmethod
+    def from_conda_specification(name: str, file_path: str | os.PathLike[str]) -> Environment:
+        """From a conda specification file. If it does not ask for python, 3.10.18 is added and a warning logged.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            UserErrorException: it is not a conda specification.
+        """
+        environment = Environment(name)
+        dependencies = CondaDependencies(file_path)
+        if dependencies.get_python_version() is None and "python" not in dependencies.conda_packages:
+            logger.warning("%s does not ask for python: %s is added.", os.fspath(file_path), PYTHON_DEFAULT_VERSION)
+            dependencies.set_python_version(PYTHON_DEFAULT_VERSION)
+        environment.python.conda_dependencies = dependencies
+        return environment
+
+    @staticmethod
+    def from_existing_conda_environment(name: str, conda_environment_name: str) -> Environment | None:
+        """From an environment of this machine's conda; None, and a printed sentence, without conda or the environment."""
+        from mlflows.environments.conda import export_environment
+
+        specification = export_environment(conda_environment_name)
+        if specification is None:
+            return None
+        environment = Environment(name)
+        environment.python.conda_dependencies = CondaDependencies(_underlying_structure=specification)
+        return environment
+
+    @staticmethod
+    def from_pip_requirements(name: str, file_path: str | os.PathLike[str], pip_version: str | None = None) -> Environment:
+        """From a requirements.txt, on python 3.8.13; files it includes by ``-r`` are put in their place.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        environment = Environment(name)
+        dependencies = CondaDependencies()
+        dependencies.add_conda_package(f"pip={pip_version}" if pip_version else "pip")
+        dependencies.set_pip_requirements(_requirement_lines(os.fspath(file_path)))
+        environment.python.conda_dependencies = dependencies
+        return environment
+
+    def save_to_directory(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the definition to a folder: ``azureml_environment.json``, ``conda_dependencies.yml``, ``BaseDockerfile``.
+
+        Raises:
+            FileExistsError: the folder exists and ``overwrite`` is not set.
+        """
+        os.makedirs(path, exist_ok=overwrite)
+        definition = self._serialize_to_dict()
+        if definition["python"].pop("condaDependencies", None) is not None and self.python.conda_dependencies is not None:
+            self.python.conda_dependencies.save_to_file(path, CONDA_FILE)
+        _write_text(os.path.join(path, DOCKERFILE), definition["docker"].pop("baseDockerfile"))
+        _write_text(os.path.join(path, DEFINITION_FILE), json.dumps(definition, indent=4))
+
+    @staticmethod
+    def load_from_directory(path: str | os.PathLike[str]) -> Environment:
+        """Read what ``save_to_directory`` wrote; the conda and Docker files, if present, hold against the JSON file.
+
+        Raises:
+            FileNotFoundError: there is no such folder, or no ``azureml_environment.json`` in it.
+        """
+        with open(os.path.join(path, DEFINITION_FILE), encoding="utf-8") as file:
+            environment = Environment._deserialize(json.load(file))
+        conda_file, dockerfile = os.path.join(path, CONDA_FILE), os.path.join(path, DOCKERFILE)
+        if os.path.isfile(conda_file):
+            environment.python.conda_dependencies = CondaDependencies(conda_file)
+        if os.path.isfile(dockerfile):
+            environment.docker.base_dockerfile = _read_text(dockerfile)
+        return environment
+
+    @classmethod
+    def _deserialize(cls, value: Mapping[str, Any]) -> Environment:
+        environment = Environment(str(value.get("name") or ""))
+        environment._update(value)
+        return environment
+
+    def __str__(self) -> str:
+        """The definition as JSON, without the registry's password."""
+        definition = self._serialize_to_dict()
+        registry = definition["docker"]["baseImageRegistry"]
+        registry["password"] = "****" if registry["password"] else None
+        return json.dumps(definition, indent=4, default=str)
+
+    def __repr__(self) -> str:
+        return f"Environment(Name: {self.name}, Version: {self.version})"
+
+
+class EnvironmentReference(Element):
+    """A registered environment, by name."""
+
+    name: str
+    version: str | None
+
+    def __init__(self, name: str, version: str | None = None) -> None:
+        self.name = name
+        self.version = version
+
+
+def _with_packages(
+    name: str, conda_specification: str | os.PathLike[str] | None, pip_requirements: str | os.PathLike[str] | None
+) -> Environment:
+    if conda_specification and pip_requirements:
+        raise UserErrorException(
+            f"conda_specification and pip_requirements: both are given ({conda_specification}, {pip_requirements}). Give one of them."
+        )
+    if conda_specification:
+        return Environment.from_conda_specification(name, conda_specification)
+    if pip_requirements:
+        return Environment.from_pip_requirements(name, pip_requirements)
+    environment = Environment(name)
+    environment.python.user_managed_dependencies = True
+    return environment
+
+
+def _dockerfile_text(dockerfile: str | os.PathLike[str]) -> str:
+    text = os.fspath(dockerfile)
+    is_text = isinstance(dockerfile, str) and "\n" in text or text.lstrip().upper().startswith(("FROM ", "ARG ", "#"))
+    return text if is_text else _read_text(text)
+
+
+def _requirement_lines(path: str) -> list[str]:
+    lines: list[str] = []
+    for line in _read_text(path).replace("\\\n", " ").splitlines():
+        line = line.split(" #")[0].strip()
+        if not line or line.startswith("#"):
+            continue
+        option, _, included = line.partition(" ")
+        if option in ("-r", "--requirement"):
+            lines += _requirement_lines(os.path.join(os.path.dirname(path), included.strip()))
+        else:
+            lines.append(line)
+    return lines
+
+
+def _read_text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _write_text(path: str, text: str | None) -> None:
+    if text is not None:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)

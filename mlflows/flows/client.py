@@ -1,0 +1,68 @@
+"""Prefect's client: one for all flow runs of a process, and patient with a server on SQLite.
+
+A client costs 25 ms to make (it reads all certificates), and the engine makes seven for a run unless a context offers one.
+
+Such a server answers 503 "database is locked" when several write at once, and Prefect's client then waits seconds. One write at a
+time and a quick second try make a hundred runs at once go through in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.context import AsyncClientContext, SyncClientContext
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+QUICK_TRIES = 8
+FIRST_PAUSE_SECONDS = 0.02
+
+
+@contextlib.asynccontextmanager
+async def shared_client() -> AsyncIterator[PrefectClient]:
+    """The client that everything inside uses, Prefect's engine too."""
+    with SyncClientContext.get_or_create():
+        async with AsyncClientContext(httpx_settings={"transport": PatientTransport()}) as context:
+            # Prefect offers a context's client only to who asks for the same settings, and its engine asks for none
+            context._httpx_settings = None
+            yield context.client
+
+
+class PatientTransport(httpx.AsyncBaseTransport):
+    """One mutating request at a time; a 503 is tried again after 20, 40, 80 ... ms before Prefect's own retries begin."""
+
+    def __init__(self) -> None:
+        self._transport = httpx.AsyncHTTPTransport(
+            retries=3, limits=httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=4)
+        )
+        self._writing = asyncio.Lock()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        if request.method not in WRITES or _only_reads(request):
+            return await self._send(request)
+        async with self._writing:
+            return await self._send(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        pause = FIRST_PAUSE_SECONDS
+        for _ in range(QUICK_TRIES):
+            response = await self._transport.handle_async_request(request)
+            if response.status_code != 503:
+                return response
+            await response.aclose()
+            await asyncio.sleep(pause)
+            pause *= 2
+        return await self._transport.handle_async_request(request)
+
+
+def _only_reads(request: httpx.Request) -> bool:
+    """Prefect's filters are POSTs that read."""
+    return request.url.path.endswith(("/filter", "/count", "/paginate", "/get_scheduled_flow_runs"))

@@ -1,0 +1,256 @@
+"""The resident runner: a process with Prefect imported that takes flow runs at once.
+
+From ``submit`` by a unix socket, from Prefect's UI and ``prefect deployment run`` by event, from schedules and after a restart by a slow
+poll. If it dies, the jobs go on, and the next runner adopts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.events.clients import get_events_subscriber
+from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.exceptions import Abort, ObjectNotFound
+from prefect.flow_engine import run_flow_async
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import Cancelled, Pending
+from prefect.utilities.engine import propose_state
+
+from mlflows import settings
+from mlflows.flows import steering
+from mlflows.flows.client import shared_client
+from mlflows.flows.script_run import script_run
+
+DEPLOYMENT = "local"
+POLL_SECONDS = 10.0
+HEARTBEAT_SECONDS = 30
+SCHEDULED, CANCELLING = "prefect.flow-run.Scheduled", "prefect.flow-run.Cancelling"
+
+logger = logging.getLogger("mlflows.runner")
+
+
+class Runner:
+    """Runs the flow runs of one deployment in this process."""
+
+    def __init__(self) -> None:
+        self._running: dict[UUID, asyncio.Task[None]] = {}
+        self._deployment = UUID(int=0)
+        self._servers = {name: os.environ[name.upper()].rstrip("/") for name in ("prefect_api_url", "mlflow_tracking_uri")}
+
+    async def serve(self) -> None:
+        """Until the process ends."""
+        await _server_is_up()
+        async with shared_client() as self._client:
+            self._deployment = await self._deploy()
+            await self._adopt()
+            server = await asyncio.start_unix_server(self._connection, path=_socket_path(), limit=64 << 20)
+            logger.info("Ready: deployment %s/%s", script_run.name, DEPLOYMENT)
+            async with server:
+                await asyncio.gather(server.serve_forever(), self._watch_events(), self._poll())
+
+    async def _deploy(self) -> UUID:
+        deployment = await script_run.ato_deployment(
+            name=DEPLOYMENT, description="Runs on this machine, by the resident runner that `mlflows up` starts.", tags=["mlflows"]
+        )
+        return cast(UUID, await deployment.aapply())
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            request = json.loads(await reader.readline() or b"{}")
+            answer = await self._answer(request)
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("op") != "submit":
+            return {"error": f"unknown request {request.get('op')!r}"}
+        if request["servers"] != self._servers:
+            return {"other_servers": True}
+        try:
+            return {"ok": True, "flow_run_id": str(await self._submit(request))}
+        except Exception as error:
+            logger.exception("Submission of %s failed", request.get("run_id"))
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    async def _submit(self, request: dict[str, Any]) -> UUID:
+        run_id, spec = request["run_id"], request["spec"]
+        flow_run = await self._client.create_flow_run_from_deployment(
+            self._deployment,
+            parameters={"job": spec, "run_id": run_id},
+            state=Pending(),
+            name=run_id,
+            tags=[spec["experiment"]],
+            idempotency_key=run_id,
+        )
+        steering.of(str(flow_run.id)).environment = request["environment"]
+        self._begin(flow_run)
+        return flow_run.id
+
+    def _begin(self, flow_run: FlowRun) -> None:
+        if flow_run.id in self._running:
+            return
+        task = asyncio.create_task(self._execute(flow_run))
+        self._running[flow_run.id] = task
+        task.add_done_callback(lambda _: self._running.pop(flow_run.id, None))
+
+    async def _execute(self, flow_run: FlowRun) -> None:
+        # without its deployment's id the engine does not start an observer for it, which costs 110 ms
+        own = flow_run.model_copy(update={"deployment_id": None})
+        try:
+            await run_flow_async(script_run, flow_run=own, parameters=dict(flow_run.parameters), return_type="state")
+        except Abort as error:
+            await self._refused(flow_run, error)
+        except Exception:
+            logger.exception("Flow run %s", flow_run.name)
+
+    async def _refused(self, flow_run: FlowRun, error: Abort) -> None:
+        """Cancelled before it began: Running is refused then, and nobody else would finish it."""
+        current = await self._client.read_flow_run(flow_run.id)
+        logger.info("Flow run %s not started: %s", flow_run.name, error)
+        if current.state is not None and current.state.type == StateType.CANCELLING:
+            await self._client.set_flow_run_state(flow_run.id, Cancelled(message="Cancelled before it began"), force=True)
+
+    async def _watch_events(self) -> None:
+        wanted = EventFilter(event=EventNameFilter(name=[SCHEDULED, CANCELLING]))
+        while True:
+            try:
+                async with get_events_subscriber(filter=wanted, reconnect_on_clean_close=True) as events:
+                    async for event in events:
+                        await self._on_event(event.event, UUID(event.resource.id.removeprefix("prefect.flow-run.")))
+            except Exception as error:
+                logger.warning("Event stream: %r; again in 2 s", error)
+            await asyncio.sleep(2)
+
+    async def _on_event(self, name: str, flow_run_id: UUID) -> None:
+        if name == CANCELLING:
+            if flow_run_id in self._running:
+                steering.of(str(flow_run_id)).cancel.set()
+            return
+        with contextlib.suppress(ObjectNotFound):
+            await self._claim(await self._client.read_flow_run(flow_run_id))
+
+    async def _claim(self, flow_run: FlowRun) -> None:
+        """Take a scheduled run that is due: a second proposal of Pending is refused, so one runner wins."""
+        if flow_run.deployment_id != self._deployment or flow_run.id in self._running or not _due(flow_run):
+            return
+        try:
+            state = await propose_state(self._client, Pending(), flow_run_id=flow_run.id)
+        except Abort:
+            return
+        if state.is_pending():
+            self._begin(flow_run)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=POLL_SECONDS)
+                for flow_run in await self._client.get_scheduled_flow_runs_for_deployments([self._deployment], scheduled_before=soon):
+                    asyncio.create_task(self._when_due(flow_run))
+                await self._cancel_wished()
+            except Exception as error:
+                logger.warning("Poll: %r", error)
+
+    async def _when_due(self, flow_run: FlowRun) -> None:
+        start = flow_run.next_scheduled_start_time or flow_run.expected_start_time
+        if start is not None:
+            await asyncio.sleep(max(0.0, start.timestamp() - time.time()))
+        await self._claim(flow_run)
+
+    async def _cancel_wished(self) -> None:
+        """An event may be lost while the server is away: what is Cancelling here is found by asking, too."""
+        if not self._running:
+            return
+        for flow_run in await self._read(list(self._running), [StateType.CANCELLING]):
+            steering.of(str(flow_run.id)).cancel.set()
+
+    async def _adopt(self) -> None:
+        """Runs that a former runner left: their jobs go on, and so does their flow."""
+        left = await self._read(None, [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+        for flow_run in left:
+            logger.info("Adopting %s (%s)", flow_run.name, flow_run.state_name)
+            if flow_run.state_type == StateType.CANCELLING:
+                steering.of(str(flow_run.id)).cancel.set()
+            self._begin(flow_run)
+
+    async def _read(self, ids: list[UUID] | None, states: list[StateType]) -> list[FlowRun]:
+        chosen: dict[str, Any] = {"deployment_id": {"any_": [self._deployment]}, "state": {"type": {"any_": states}}}
+        if ids is not None:
+            chosen["id"] = {"any_": ids}
+        return await self._client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(chosen))
+
+
+def _due(flow_run: FlowRun) -> bool:
+    start = flow_run.next_scheduled_start_time or flow_run.expected_start_time
+    return start is None or start.timestamp() <= time.time() + 0.5
+
+
+def _socket_path() -> str:
+    """A place for the socket that only this user can enter.
+
+    Raises:
+        PermissionError: somebody else owns the folder.
+    """
+    path = settings.runner_socket()
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    owner = path.parent.lstat()
+    if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
+        raise PermissionError(f"{path.parent} must belong to uid {os.getuid()} with mode 0700; remove it")
+    path.unlink(missing_ok=True)
+    return str(path)
+
+
+async def _server_is_up() -> None:
+    import httpx
+
+    async with httpx.AsyncClient(trust_env=False) as probe:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await probe.get(os.environ["PREFECT_API_URL"] + "/health", timeout=2)).status_code == 200:
+                    return
+            await asyncio.sleep(0.1)
+
+
+def run_in_thread(work: Coroutine[Any, Any, None]) -> None:
+    """Run an event loop beside the main thread, which waits for signals: with the loop in the main thread Prefect's engine would
+    catch SIGTERM and end the jobs. A stopped runner leaves jobs and flow runs as they are; the next one adopts them."""
+
+    def target() -> None:
+        try:
+            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_SECONDS}):
+                asyncio.run(work)
+        except BaseException:
+            logger.exception("The runner failed")
+            os._exit(1)
+        os._exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # a handler, not a blocked signal: jobs would inherit the mask
+        signal.signal(number, lambda *_: os._exit(0))
+    threading.Thread(target=target, name="flows").start()
+    while True:
+        signal.pause()
+
+
+def main() -> None:
+    """Entry point of the process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    run_in_thread(Runner().serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The flow ``script-run``: one JobSpec becomes one run."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled, Failed
+
+from mlflows import settings
+from mlflows.exceptions import ActivityFailedException, AzureMLException
+from mlflows.flows import artifacts, hooks, services, steering
+from mlflows.flows.context import RunContext
+from mlflows.flows.tasks import build_environment, launch_training, resolve_datasets
+from mlflows.history import closing, runs
+from mlflows.history.closing import Outcome
+from mlflows.history.tracking import Tracking
+from mlflows.spec import JobSpec
+
+
+@dataclass(frozen=True)
+class ScriptRunResult:
+    """What a completed flow run gives back."""
+
+    run_id: str
+    """Id of the run, as ``Run.get(ws, run_id)`` takes it."""
+    mlflow_run_id: str
+    """Its id in MLflow."""
+    status: str
+    """Completed."""
+    url: str
+    """Its page in MLflow's UI."""
+
+
+@flow(
+    name="script-run",
+    description="Runs one Azure ML SDK v1 script: resolves its data, builds its environment, launches it, and keeps its history in MLflow.",
+    persist_result=False,
+    on_completion=[hooks.mark_closed],
+    on_failure=[hooks.mark_closed],
+    on_cancellation=[hooks.mark_closed],
+    on_crashed=[hooks.mark_closed],
+)
+async def script_run(job: JobSpec, run_id: Optional[str] = None) -> Any:  # noqa: UP045  (Prefect's form reads the annotation)
+    """Run one script.
+
+    Args:
+        job: what to run, and where.
+        run_id: id of the run; leave empty for a new one.
+
+    Returns:
+        A ScriptRunResult; a state Failed or Cancelled where the script failed or was canceled.
+    """
+    context = await asyncio.to_thread(_open, job, run_id)
+    artifact = asyncio.create_task(artifacts.link(context))
+    try:
+        outcome = await _run(context)
+    except Exception as error:
+        outcome = Outcome("Failed", _error_of(error), None)
+        await asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
+    await asyncio.gather(artifact, artifacts.summary(context, outcome))
+    return _state_of(context, outcome)
+
+
+async def _run(context: RunContext) -> Outcome:
+    job = await resolve_datasets(context)
+    interpreter = await build_environment(context, job)
+    return await launch_training(context, job, interpreter)
+
+
+def _open(job: JobSpec, run_id: str | None) -> RunContext:
+    """Find or create the MLflow run of this flow run."""
+    servers = services.ensure_up()
+    flow_run = FlowRunContext.get().flow_run  # type: ignore[union-attr]
+    assert flow_run is not None
+    tracking = Tracking(servers.mlflow_tracking_uri, servers.mlflow_ui_url)
+    run_id = run_id or runs.new_run_id(job.experiment)
+    ref = runs.remembered(settings.job_folder(run_id)) or runs.open_run(tracking, job, run_id, str(flow_run.id))
+    return RunContext(job, ref, tracking, servers, str(flow_run.id), steering.of(str(flow_run.id)))
+
+
+def _error_of(error: Exception) -> dict[str, Any]:
+    message = error.message if isinstance(error, AzureMLException) else f"{type(error).__name__}: {error}"
+    code = "UserError" if isinstance(error, AzureMLException) else "SystemError"
+    return {"code": code, "message": message, "traceback": "".join(traceback.format_exception(error))[-4000:]}
+
+
+def _state_of(context: RunContext, outcome: Outcome) -> State[Any] | ScriptRunResult:
+    message = str((outcome.error or {}).get("message", ""))
+    if outcome.status == "Completed":
+        return ScriptRunResult(context.run.run_id, context.run.mlflow_run_id, outcome.status, context.url)
+    if outcome.status == "Canceled":
+        return Cancelled(message=message or "Canceled")
+    return Failed(message=f"{message} (run {context.run.run_id})", data=ActivityFailedException(message))

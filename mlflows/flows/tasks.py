@@ -1,0 +1,113 @@
+"""The three tasks of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from mlflows.compute.local import LocalHome
+from mlflows.compute.protocol import Ended, Launch
+from mlflows.compute.secrets import resolve_secrets
+from mlflows.data import snapshot
+from mlflows.environments.resolve import resolve_interpreter
+from mlflows.flows import logs, steering
+from mlflows.flows.context import RunContext
+from mlflows.flows.variables import script_variables
+from mlflows.history import closing, status
+from mlflows.history.closing import Outcome
+from mlflows.history.collector import Collector
+from mlflows.spec import JobSpec
+
+FINISH_SECONDS = 3600.0
+"""How long an ended run waits for a history server that is away before it is given up to the sweeper."""
+
+
+@task(name="resolve_datasets", task_run_name="resolve_datasets", cache_policy=NO_CACHE, persist_result=False)
+async def resolve_datasets(context: RunContext) -> JobSpec:
+    """Everything the job reads is at hand after it: the code's snapshot."""
+    job = context.job
+    if job.snapshot is not None or not job.snapshot_project:
+        return job
+    taken = await asyncio.to_thread(snapshot.take, Path(job.source_directory), snapshot.store_of(job.workspace))
+    if taken.excluded:
+        get_run_logger().info("Left out of the snapshot: %s", ", ".join(taken.excluded))
+    return job.replace(snapshot=taken.id)
+
+
+@task(name="build_environment", task_run_name="build_environment", cache_policy=NO_CACHE, persist_result=False)
+async def build_environment(context: RunContext, job: JobSpec) -> str:
+    """The interpreter the script runs with."""
+    async with _status_if_slow(context, "Preparing"):
+        interpreter = await asyncio.to_thread(resolve_interpreter, job.environment)
+    get_run_logger().info("Interpreter: %s", interpreter)
+    return interpreter
+
+
+@task(name="launch_training", task_run_name="launch_training", cache_policy=NO_CACHE, persist_result=False)
+async def launch_training(context: RunContext, job: JobSpec, interpreter: str) -> Outcome:
+    """Start the job, follow it to its end, and close its history."""
+    home, folder = LocalHome(), context.folder
+    launch = Launch(
+        spec=job,
+        run_id=context.run.run_id,
+        attempt=0,
+        folder=folder,
+        interpreter=interpreter,
+        snapshot_store=snapshot.store_of(job.workspace),
+        variables=script_variables(context.run, job, context.servers),
+    )
+    secrets = await resolve_secrets(launch.variables)
+    handle = await home.start(launch, {**steering.base_environment(context.steering), **secrets})
+    collector = Collector(context.tracking, context.run, folder, job, {})
+    collector.start()
+    running = asyncio.create_task(asyncio.to_thread(status.set_status, context.tracking, context.run, "Running"))
+    async with logs.forwarded(folder, get_run_logger()):
+        ended = await _follow(home, handle, context.steering)
+    await running
+    left = await asyncio.to_thread(collector.finish, FINISH_SECONDS)
+    outcome = _outcome(ended)
+    if left:
+        get_run_logger().warning("Not delivered to MLflow: %s", left)
+    await asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
+    return outcome
+
+
+async def _follow(home: LocalHome, handle: str, steer: steering.Steering) -> Ended:
+    """Wait for the end of the job; end it when somebody wishes so, or when this task is torn down by a signal."""
+    ending = asyncio.create_task(home.wait(handle))
+    wish = asyncio.create_task(steer.cancel.wait())
+    try:
+        await asyncio.wait({ending, wish}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            get_run_logger().info("Stopping the run: %s", steer.reason)
+            await home.stop(handle, steer.reason)
+        return await ending
+    finally:
+        wish.cancel()
+        ending.cancel()
+
+
+def _outcome(ended: Ended) -> Outcome:
+    if ended.status is not None:
+        return closing.outcome_from_status_file(dict(ended.status))
+    return Outcome("Failed", {"code": "SystemError", "message": ended.message}, None)
+
+
+@contextlib.asynccontextmanager
+async def _status_if_slow(context: RunContext, name: str, seconds: float = 0.3) -> AsyncIterator[None]:
+    """A status that would last milliseconds is not worth a request."""
+
+    async def tell() -> None:
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(status.set_status, context.tracking, context.run, name)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()

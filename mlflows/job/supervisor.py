@@ -1,0 +1,378 @@
+"""Runs the processes of one job folder: starts them, keeps their logs, ends them, writes how it ended.
+
+Usage: python supervisor.py <job folder>
+
+Standard library only, Python 3.6 syntax, no third party, no network: it runs beside the user's script, in whatever image that needs.
+It imports little, because every run waits for it.
+"""
+
+import os
+import sys
+
+if __name__ == "__main__":  # run as a file: its folder must not shadow the standard library, its package must be found
+    _HERE = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
+    sys.path.append(os.path.dirname(os.path.dirname(_HERE)))
+
+import fcntl  # noqa: E402
+import select  # noqa: E402
+import signal  # noqa: E402
+import time  # noqa: E402
+
+from mlflows.job import errors, files, gpu, layout, mpi, processes, pump, ranks  # noqa: E402
+
+ALREADY_SUPERVISED = 75
+"""Exit code: another supervisor holds this folder."""
+
+KILL_SECONDS = 5.0
+"""How long to wait for processes after SIGKILL before giving up on them (they hang in the kernel)."""
+
+PUMP_SECONDS = 30.0
+"""How long the log may take to be written after the last process has ended."""
+
+CANCEL_FILE = "cancel.json"
+
+
+def main(folder):
+    # type: (str) -> int
+    """Exit code: 0 whenever status.json was written, however the job ended; 75 if the folder is taken."""
+    folder = os.path.abspath(folder)
+    for name in (layout.USER_LOGS, layout.SYSTEM_LOGS, layout.EVENTS, layout.UPLOADS, layout.MAILBOX):
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+    lock = os.open(os.path.join(folder, layout.SYSTEM_LOGS, "supervisor.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return ALREADY_SUPERVISED
+    job = files.read_json(os.path.join(folder, layout.JOB_FILE))
+    if not isinstance(job, dict):
+        sys.stderr.write("mlflows supervisor: {} is not a readable job file\n".format(os.path.join(folder, layout.JOB_FILE)))
+        return 2
+    if _ended_before(folder, job["attempt"]):
+        return 0
+    Supervisor(folder, job, lock).run()
+    return 0
+
+
+def _ended_before(folder, attempt):
+    # type: (str, int) -> bool
+    """Whether this very attempt has its status already: then nothing runs twice."""
+    path = os.path.join(folder, layout.STATUS_FILE)
+    status = files.read_json(path)
+    if isinstance(status, dict) and status.get("attempt") == attempt:
+        return True
+    if os.path.exists(path):
+        os.unlink(path)
+    return False
+
+
+class Outcome:
+    """How the job ended; the first one stays."""
+
+    def __init__(self, state, reason, message, code=None, rank=None):
+        # type: (str, str | None, str, int | None, ranks.Rank | None) -> None
+        self.state = state
+        self.reason = reason
+        self.message = message
+        self.code = code
+        self.rank = rank
+
+
+class Supervisor:
+    """The life of one job, from lock to status file, in one thread that sleeps until a signal or a deadline."""
+
+    def __init__(self, folder, job, lock):
+        # type: (str, dict, int) -> None
+        self.folder = folder
+        self.job = job
+        self.started = time.time()
+        self.ranks = []  # type: list[ranks.Rank]
+        self.records = []  # type: list[ranks.Rank]
+        self.outcome = None  # type: Outcome | None
+        self._lock = lock
+        self._began = time.monotonic()
+        self._terminations = 0
+        self._pump = None  # type: int | None
+        self._sampler = None  # type: gpu.Sampler | None
+        self._wakeup, self._waker = os.pipe()
+        self._status = files.ReservedFile(os.path.join(folder, layout.STATUS_FILE))
+        self._log = open(os.path.join(folder, layout.SYSTEM_LOGS, "supervisor.log"), "a", 1)
+
+    def run(self):
+        # type: () -> None
+        """Start everything, wait, end everything, write status.json."""
+        self._listen()
+        self._publish()
+        try:
+            self._start()
+            self._publish()
+            self._wait()
+        except (processes.StartError, KeyError, TypeError, ValueError) as error:
+            what = str(error) if isinstance(error, processes.StartError) else "job.json: {}: {}".format(type(error).__name__, error)
+            self._decide(Outcome("Failed", "start_error", "The run could not be started: {}".format(what)))
+        finally:
+            self._end_all()
+            self._finish()
+
+    def note(self, text):
+        # type: (str) -> None
+        """A line in supervisor.log; a full disk loses it."""
+        try:
+            self._log.write("{} {}\n".format(time.strftime("%Y-%m-%dT%H:%M:%S%z"), text))
+        except OSError:
+            pass
+
+    # starting
+
+    def _listen(self):
+        # type: () -> None
+        os.set_blocking(self._wakeup, False)
+        os.set_blocking(self._waker, False)
+        signal.set_wakeup_fd(self._waker)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_termination)
+
+    def _on_termination(self, number, frame):
+        # type: (int, object) -> None
+        self._terminations += 1
+
+    def _publish(self):
+        # type: () -> None
+        """Let others find and stop this supervisor."""
+        pid = os.getpid()
+        living = [rank for rank in self.ranks if rank.pid is not None]
+        record = {
+            "pid": pid,
+            "started": self.started,
+            "start_ticks": processes.start_ticks(pid),
+            "attempt": self.job["attempt"],
+            "processes": [{"rank": rank.rank, "node": rank.node, "pid": rank.pid, "pgid": rank.pid} for rank in living],
+        }
+        try:
+            files.write_json(os.path.join(self.folder, layout.SYSTEM_LOGS, "supervisor.json"), record)
+        except OSError as error:
+            self.note("supervisor.json could not be written: {}".format(error))
+
+    def _start(self):
+        # type: () -> None
+        if self._seconds_left() == 0:
+            return
+        environment = ranks.base_environment(self.job, self.folder, dict(os.environ))
+        if self.job["kind"] == "mpi":
+            self._start_mpi(environment)
+            return
+        self.ranks = self.records = ranks.plan(self.job, environment)
+        streams = [pump.open_stream(self._log_path(rank), b"[rank %d] " % rank.rank) for rank in self.ranks]
+        self._start_pump(streams)
+        try:
+            for rank, stream in zip(self.ranks, streams):
+                self._spawn(rank, stream)
+        finally:
+            for stream in streams:
+                os.close(stream.write_end)
+
+    def _start_mpi(self, environment):
+        # type: (dict[str, str]) -> None
+        launcher = mpi.launcher(self.job, self.folder, mpi.environment(self.job, environment))
+        self.ranks, self.records = [launcher], mpi.rank_records(self.job)
+        own = pump.open_stream(self._log_path(launcher), b"[mpirun] ")
+        self._streams = mpi.open_streams(self.job, self.folder)
+        self._start_pump([own] + self._streams)
+        try:
+            self._spawn(launcher, own)
+        finally:
+            os.close(own.write_end)
+
+    def _start_pump(self, streams):
+        # type: (list[pump.Stream]) -> None
+        several = ranks.world_size(self.job) > 1 or len(streams) > 1
+        merged = os.path.join(self.folder, layout.USER_LOGS, layout.STD_LOG) if several else None
+        tee = 1 if self.job.get("tee") else None
+        self._pump = pump.start(streams, merged, (self._lock, self._wakeup, self._waker), tee)
+
+    def _spawn(self, rank, stream):
+        # type: (ranks.Rank, pump.Stream) -> None
+        argv = [_bytes(argument) for argument in rank.argv]
+        environment = {_bytes(name): _bytes(value) for name, value in rank.environment.items()}
+        rank.pid = processes.spawn(argv, environment, self.job["cwd"], stream.write_end)
+        self.note("rank {} on node {}: process {}".format(rank.rank, rank.node, rank.pid))
+
+    def _log_path(self, rank):
+        # type: (ranks.Rank) -> str
+        room = layout.SYSTEM_LOGS if rank.log == mpi.LAUNCHER_LOG else layout.USER_LOGS
+        return os.path.join(self.folder, room, rank.log)
+
+    # waiting
+
+    def _wait(self):
+        # type: () -> None
+        """Return when the job is over: all essential ranks ended, one failed, the deadline passed, or a signal came."""
+        self._sampler = gpu.start(os.path.join(self.folder, layout.SYSTEM_LOGS, "gpu.jsonl"))
+        while self.outcome is None:
+            self._reap()
+            self._judge()
+            if self.outcome is None:
+                self._sleep(self._seconds_left())
+
+    def _judge(self):
+        # type: () -> None
+        if self._terminations:
+            self._decide(Outcome("Canceled", "cancel", self._cancel_message()))
+        elif self._seconds_left() == 0:
+            self._decide(Outcome("Canceled", "deadline", self._deadline_message()))
+        elif all(rank.code is not None for rank in self.ranks if rank.essential):
+            self._decide(Outcome("Completed", None, "The run completed", code=0))
+
+    def _seconds_left(self):
+        # type: () -> float | None
+        """Until the deadline; None if there is none."""
+        limits = []
+        if self.job.get("max_seconds") is not None:
+            limits.append(self._began + self.job["max_seconds"] - time.monotonic())
+        if self.job.get("deadline") is not None:
+            limits.append(self.job["deadline"] - time.time())
+        return max(0.0, min(limits)) if limits else None
+
+    def _sleep(self, seconds):
+        # type: (float | None) -> None
+        """Until a signal came, or ``seconds`` have passed; samples of the GPUs are taken on the way."""
+        watched = [self._wakeup]
+        if self._sampler is not None and self._sampler.descriptor is not None:
+            watched.append(self._sampler.descriptor)
+        if seconds is not None:
+            seconds = min(seconds, 86400.0)
+        ready = select.select(watched, [], [], seconds)[0]
+        if self._wakeup in ready:
+            _drain(self._wakeup)
+        if self._sampler is not None and self._sampler.descriptor in ready:
+            self._sampler.take()
+
+    def _reap(self):
+        # type: () -> None
+        """Collect every child that has ended; as PID 1 of a container also orphans that are not ours."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._ended(pid, -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+
+    def _ended(self, pid, code):
+        # type: (int, int) -> None
+        if pid == self._pump:
+            self._pump = None
+        for rank in self.ranks:
+            if rank.pid == pid:
+                rank.code = code
+                self.note("rank {} ended with {}".format(rank.rank, code))
+                if code != 0 and self._terminations == 0:
+                    self._decide(Outcome("Failed", "exit" if code > 0 else "signal", "", code, rank))
+
+    def _decide(self, outcome):
+        # type: (Outcome) -> None
+        if self.outcome is None:
+            self.outcome = outcome
+            self.note("{}{}".format(outcome.state, ": " + outcome.message if outcome.message else ""))
+
+    def _cancel_message(self):
+        # type: () -> str
+        cancel = files.read_json(os.path.join(self.folder, CANCEL_FILE))
+        reason = cancel.get("reason") if isinstance(cancel, dict) else None
+        return "The run was canceled{}".format(": {}".format(reason) if reason else "")
+
+    def _deadline_message(self):
+        # type: () -> str
+        if self.job.get("max_seconds") is not None:
+            return "The run was canceled: it took longer than max_run_duration_seconds, {:g} seconds".format(self.job["max_seconds"])
+        return "The run was canceled: its deadline has passed ({:g} seconds after its start)".format(self.job["deadline"] - self.started)
+
+    # ending
+
+    def _end_all(self):
+        # type: () -> None
+        """TERM to everything that still runs, KILL after the grace period or at a further termination signal."""
+        grace = self.job.get("grace_seconds", 10)
+        if self._remaining():
+            self._signal(signal.SIGTERM)
+            self._wait_for_end(grace, self._terminations + (0 if self._terminations else 1))
+        if self._remaining():
+            self.note("killing what is left after {:g} seconds".format(grace))
+            self._signal(signal.SIGKILL)
+            self._wait_for_end(KILL_SECONDS, None)
+
+    def _remaining(self):
+        # type: () -> bool
+        self._reap()
+        return any(rank.pid and rank.code is None for rank in self.ranks) or bool(processes.strays(self.folder))
+
+    def _signal(self, number):
+        # type: (int) -> None
+        for rank in self.ranks:
+            if rank.pid and rank.code is None:
+                processes.signal_group(rank.pid, number)
+        processes.signal_all(processes.strays(self.folder), number)
+
+    def _wait_for_end(self, seconds, patience):
+        # type: (float, int | None) -> None
+        """Until nothing remains. ``patience``: how many termination signals may have come before this wait is cut short."""
+        end = time.monotonic() + seconds
+        while self._remaining() and time.monotonic() < end:
+            if patience is not None and self._terminations > patience:
+                return
+            if patience is None:
+                self._signal(signal.SIGKILL)  # a process may have forked between look and blow
+            self._sleep(0.05)
+
+    def _finish(self):
+        # type: () -> None
+        ended = time.time()
+        if self._sampler is not None:
+            self._sampler.stop()
+        for stream in getattr(self, "_streams", []):
+            os.close(stream.write_end)
+        mpi.remove_pipes(self.folder)
+        self._await_pump()
+        self._status.write_json(self._report(self.outcome, ended))
+
+    def _await_pump(self):
+        # type: () -> None
+        end = time.monotonic() + PUMP_SECONDS
+        while self._pump is not None and time.monotonic() < end:
+            self._reap()
+            if self._pump is not None:
+                self._sleep(0.2)
+
+    def _report(self, outcome, ended):
+        # type: (Outcome, float) -> dict
+        rank, code, message = outcome.rank, outcome.code, outcome.message
+        log = layout.USER_LOGS + "/" + ranks_log(self.job)
+        traceback, tail = None, []
+        if outcome.state == "Failed" and rank is not None:
+            rank, code = self._culprit(rank, code)
+            log = layout.USER_LOGS + "/" + rank.log
+            failure = errors.explain(os.path.join(self.folder, log), code, rank.rank if len(self.records) > 1 else None)
+            message, traceback, tail = failure.message, failure.traceback, failure.log_tail
+        elif outcome.state != "Completed":
+            tail = errors.shortened(errors.last_lines(os.path.join(self.folder, log)))
+        return {
+            "format": 1,
+            "run_id": self.job["run_id"],
+            "attempt": self.job["attempt"],
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "exit_code": code if code is not None and code >= 0 else None,
+            "signal": -code if code is not None and code < 0 else None,
+            "rank": None if rank is None else rank.rank,
+            "node": None if rank is None else rank.node,
+            "message": message,
+            "traceback": traceback,
+            "log_tail": tail,
+            "log": log,
+            "started": self.started,
+            "ended": ended,
+            "ranks": [{"rank": one.rank, "node": one.node, "pid": one.pid, "exit_code": one.code} for one in self.records],
+        }
