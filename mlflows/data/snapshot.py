@@ -92,8 +92,11 @@ def take(source: Path, store: Path, *, progress: Progress | None = None) -> Snap
     if complete and fingerprint == index.fingerprint:
         return _snapshot(index, tree, 0)
     writer = _Writer(root, store, looked_at, index.known(), complete, report)
-    rows = writer.store_all(tree)
-    identifier = _write_manifest(store, rows)
+    try:
+        rows = writer.store_all(tree)
+        identifier = _write_manifest(store, rows)
+    except OSError as error:
+        raise SnapshotException(f"The code in {root} cannot be stored in {store}: {error}. Is there space, and may you write there?") from error
     young = writer.changing or snapshot_index.any_young(tree.entries, looked_at)
     index = replace(
         index, fingerprint="" if young else fingerprint, snapshot=identifier, files=len(rows), bytes=sum(row[2] for row in rows)
@@ -274,7 +277,7 @@ class _Writer:
     def _temporary(self) -> Iterator[tuple[str, BinaryIO]]:
         path = os.path.join(self._store, "tmp", _unique())
         try:
-            with open(path, "xb", buffering=0) as output:
+            with open(path, "xb") as output:
                 yield path, output
         except BaseException:
             os.unlink(path)

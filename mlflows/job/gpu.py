@@ -1,10 +1,85 @@
-"""What the GPUs do, every ten seconds, where there is an nvidia-smi."""
+"""What the GPUs do, every ten seconds, where there is an nvidia-smi: one JSON line each time."""
 
 import json
 import os
+import signal
 import time
 
 from mlflows.job import mpi, processes
 
 SECONDS = 10
-FIELDS = ("index", "utilization.gpu", "utilization.memory", "memory.used", "memory.total", "temperature.gpu", "power.draw")
+FIELDS = ("index", "utilization.gpu", "utilization.memory", "memory.used", "memory.total", "power.draw")
+
+
+class Sampler:
+    """An nvidia-smi that reports by itself; ``descriptor`` is readable when it has said something, None when it has ended."""
+
+    def __init__(self, pid, descriptor, path):
+        # type: (int, int, str) -> None
+        self.descriptor = descriptor  # type: int | None
+        self._pid = pid
+        self._path = path
+        self._rest = b""
+
+    def take(self):
+        # type: () -> None
+        """Write down what it has said."""
+        chunk = os.read(self.descriptor, 65536)
+        if not chunk:
+            os.close(self.descriptor)
+            self.descriptor = None
+            return
+        lines = (self._rest + chunk).split(b"\n")
+        self._rest = lines.pop()
+        gpus = [gpu for gpu in map(parse, lines) if gpu]
+        if gpus:
+            self._append({"t": round(time.time(), 3), "gpus": gpus})
+
+    def stop(self):
+        # type: () -> None
+        """End it."""
+        if self.descriptor is not None:
+            processes.signal_group(self._pid, signal.SIGKILL)
+
+    def _append(self, sample):
+        # type: (dict) -> None
+        try:
+            with open(self._path, "a") as handle:
+                handle.write(json.dumps(sample) + "\n")
+        except OSError:
+            pass  # a full disk: the next sample may fit again
+
+
+def start(path):
+    # type: (str) -> Sampler | None
+    """Start sampling into ``path``; None on a machine without nvidia-smi."""
+    program = mpi.which("nvidia-smi", os.environ.get("PATH", os.defpath))
+    if program is None:
+        return None
+    argv = [program, "--query-gpu=" + ",".join(FIELDS), "--format=csv,noheader,nounits", "--loop={}".format(SECONDS)]
+    read_end, write_end = os.pipe()
+    try:
+        pid = processes.spawn([os.fsencode(argument) for argument in argv], dict(os.environb), "/", write_end)
+    except processes.StartError:
+        os.close(read_end)
+        return None
+    finally:
+        os.close(write_end)
+    return Sampler(pid, read_end, path)
+
+
+def parse(line):
+    # type: (bytes) -> dict | None
+    """One GPU's line: utilisation in percent, memory in MiB, power in W; a value the driver does not have is None."""
+    values = [value.strip() for value in line.decode("utf-8", "replace").split(",")]
+    if len(values) != len(FIELDS) or not values[0].isdigit():
+        return None
+    return dict(zip(("gpu", "utilization", "memory_utilization", "memory_mib", "memory_total_mib", "power_w"), map(_number, values)))
+
+
+def _number(text):
+    # type: (str) -> float | None
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return None

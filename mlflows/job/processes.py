@@ -74,6 +74,18 @@ def signal_group(pid, number):
         pass
 
 
+def group_lives(group):
+    # type: (int) -> bool
+    """Whether a process group has members."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def signal_all(pids, number):
     # type: (list[int], int) -> None
     """Signal each process, if it is still there."""

@@ -43,48 +43,77 @@ def open_named_stream(name, path, tag):
     return Stream(read_end, write_end, path, tag)
 
 
+class Pump:
+    """The process: its pid, and the pipe by which it is told that nothing more will come."""
+
+    def __init__(self, pid, control):
+        # type: (int, int) -> None
+        self.pid = pid
+        self._control = control
+
+    def finish(self):
+        # type: () -> None
+        """Let it write what is in the pipes and end, also if a stranger still holds one of them open."""
+        try:
+            os.write(self._control, b"x")
+        except BrokenPipeError:
+            pass  # it has ended already
+
+
 def start(streams, merged_path, closing, tee=None):
-    # type: (list[Stream], str | None, tuple[int, ...], int | None) -> int
-    """Fork the pump; its pid. It ends when every write end of every stream is closed.
+    # type: (list[Stream], str | None, tuple[int, ...], int | None) -> Pump
+    """Fork the pump. It ends by itself when every write end of every stream is closed.
 
     Args:
         merged_path: log of all streams together, or None.
         closing: descriptors of the supervisor that the pump must not keep open.
         tee: descriptor that gets what the merged log (or the only log) gets.
     """
+    listen, control = os.pipe()
     pid = os.fork()
     if pid:
-        for stream in streams:
-            os.close(stream.read_end)
-        return pid
+        for descriptor in [listen] + [stream.read_end for stream in streams]:
+            os.close(descriptor)
+        return Pump(pid, control)
     try:
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
-        for descriptor in closing + tuple(stream.write_end for stream in streams):
+        for descriptor in closing + (control,) + tuple(stream.write_end for stream in streams):
             os.close(descriptor)
-        _pump(streams, merged_path, tee)
+        _pump(streams, listen, merged_path, tee)
     finally:
         os._exit(0)
 
 
-def _pump(streams, merged_path, tee):
-    # type: (list[Stream], str | None, int | None) -> None
+def _pump(streams, listen, merged_path, tee):
+    # type: (list[Stream], int, str | None, int | None) -> None
     merged = _Log(merged_path, tee) if merged_path else None
     poll = select.poll()
+    poll.register(listen, select.POLLIN)
     routes = {}  # type: dict[int, _Route]
     for stream in streams:
         routes[stream.read_end] = _Route(_Log(stream.path, None if merged else tee), stream.tag, merged)
         poll.register(stream.read_end, select.POLLIN)
         _widen(stream.read_end)
+    finishing = False
     while routes:
-        for descriptor, _ in poll.poll():
+        ready = poll.poll(0 if finishing else None)
+        if finishing and not ready:
+            break
+        for descriptor, _ in ready:
             chunk = os.read(descriptor, CHUNK)
+            if descriptor == listen:
+                finishing = bool(chunk)  # its end without a word: the supervisor was killed, the script goes on
+                poll.unregister(listen)
+                continue
             routes[descriptor].take(chunk)
             if not chunk:
                 poll.unregister(descriptor)
                 del routes[descriptor]
+    for route in routes.values():
+        route.take(b"")
 
 
 def _widen(descriptor):

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 
 from mlflows.job import layout
 
@@ -150,6 +149,8 @@ def master_port(job):
 def free_ports(count):
     # type: (int) -> list[int]
     """Ports that nobody listens on just now."""
+    import socket  # 4 ms, which a job of one process need not wait for
+
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:

@@ -19,7 +19,8 @@ import select  # noqa: E402
 import signal  # noqa: E402
 import time  # noqa: E402
 
-from mlflows.job import errors, files, gpu, layout, mpi, processes, pump, ranks  # noqa: E402
+from mlflows.job import files, gpu, layout, mpi, processes, pump, ranks  # noqa: E402
+from mlflows.job.report import Outcome, report  # noqa: E402
 
 ALREADY_SUPERVISED = 75
 """Exit code: another supervisor holds this folder."""
@@ -66,18 +67,6 @@ def _ended_before(folder, attempt):
     return False
 
 
-class Outcome:
-    """How the job ended; the first one stays."""
-
-    def __init__(self, state, reason, message, code=None, rank=None):
-        # type: (str, str | None, str, int | None, ranks.Rank | None) -> None
-        self.state = state
-        self.reason = reason
-        self.message = message
-        self.code = code
-        self.rank = rank
-
-
 class Supervisor:
     """The life of one job, from lock to status file, in one thread that sleeps until a signal or a deadline."""
 
@@ -92,7 +81,9 @@ class Supervisor:
         self._lock = lock
         self._began = time.monotonic()
         self._terminations = 0
-        self._pump = None  # type: int | None
+        self._pump = None  # type: pump.Pump | None
+        self._named_streams = []  # type: list[pump.Stream]
+        self._groups = set()  # type: set[int]
         self._sampler = None  # type: gpu.Sampler | None
         self._wakeup, self._waker = os.pipe()
         self._status = files.ReservedFile(os.path.join(folder, layout.STATUS_FILE))
@@ -107,9 +98,11 @@ class Supervisor:
             self._start()
             self._publish()
             self._wait()
-        except (processes.StartError, KeyError, TypeError, ValueError) as error:
-            what = str(error) if isinstance(error, processes.StartError) else "job.json: {}: {}".format(type(error).__name__, error)
-            self._decide(Outcome("Failed", "start_error", "The run could not be started: {}".format(what)))
+        except processes.StartError as error:
+            self._decide(Outcome("Failed", "start_error", "The run could not be started: {}".format(error)))
+        except Exception as error:  # whatever it is, the processes are ended and somebody is told
+            self._decide(Outcome("Failed", "supervisor_error", "The supervisor failed: {!r}".format(error)))
+            self.note(_own_traceback())
         finally:
             self._end_all()
             self._finish()
@@ -178,8 +171,8 @@ class Supervisor:
         launcher = mpi.launcher(self.job, self.folder, mpi.environment(self.job, environment))
         self.ranks, self.records = [launcher], mpi.rank_records(self.job)
         own = pump.open_stream(self._log_path(launcher), b"[mpirun] ")
-        self._streams = mpi.open_streams(self.job, self.folder)
-        self._start_pump([own] + self._streams)
+        self._named_streams = mpi.open_streams(self.job, self.folder)
+        self._start_pump([own] + self._named_streams)
         try:
             self._spawn(launcher, own)
         finally:
@@ -263,11 +256,13 @@ class Supervisor:
 
     def _ended(self, pid, code):
         # type: (int, int) -> None
-        if pid == self._pump:
+        if self._pump is not None and pid == self._pump.pid:
             self._pump = None
         for rank in self.ranks:
             if rank.pid == pid:
                 rank.code = code
+                if processes.group_lives(pid):
+                    self._groups.add(pid)
                 self.note("rank {} ended with {}".format(rank.rank, code))
                 if code != 0 and self._terminations == 0:
                     self._decide(Outcome("Failed", "exit" if code > 0 else "signal", "", code, rank))
@@ -294,85 +289,91 @@ class Supervisor:
 
     def _end_all(self):
         # type: () -> None
-        """TERM to everything that still runs, KILL after the grace period or at a further termination signal."""
+        """TERM to everything that still runs, KILL after the grace period or at a second termination signal."""
         grace = self.job.get("grace_seconds", 10)
         if self._remaining():
             self._signal(signal.SIGTERM)
-            self._wait_for_end(grace, self._terminations + (0 if self._terminations else 1))
+            self._wait_for_end(grace)
         if self._remaining():
-            self.note("killing what is left after {:g} seconds".format(grace))
-            self._signal(signal.SIGKILL)
-            self._wait_for_end(KILL_SECONDS, None)
+            self.note("killing what is left")
+            self._kill()
 
     def _remaining(self):
         # type: () -> bool
         self._reap()
-        return any(rank.pid and rank.code is None for rank in self.ranks) or bool(processes.strays(self.folder))
+        if any(rank.pid and rank.code is None for rank in self.ranks):
+            return True
+        self._groups = {group for group in self._groups if processes.group_lives(group)}
+        return bool(self._groups) or bool(processes.strays(self.folder))
 
     def _signal(self, number):
         # type: (int) -> None
-        for rank in self.ranks:
-            if rank.pid and rank.code is None:
-                processes.signal_group(rank.pid, number)
+        living = {rank.pid for rank in self.ranks if rank.pid and rank.code is None}
+        for group in living | self._groups:
+            processes.signal_group(group, number)
         processes.signal_all(processes.strays(self.folder), number)
 
-    def _wait_for_end(self, seconds, patience):
-        # type: (float, int | None) -> None
-        """Until nothing remains. ``patience``: how many termination signals may have come before this wait is cut short."""
+    def _wait_for_end(self, seconds):
+        # type: (float) -> None
         end = time.monotonic() + seconds
-        while self._remaining() and time.monotonic() < end:
-            if patience is not None and self._terminations > patience:
-                return
-            if patience is None:
-                self._signal(signal.SIGKILL)  # a process may have forked between look and blow
+        while self._terminations < 2 and time.monotonic() < end and self._remaining():
             self._sleep(0.05)
+
+    def _kill(self):
+        # type: () -> None
+        """Again and again: a process may fork between the look and the blow."""
+        end = time.monotonic() + KILL_SECONDS
+        while time.monotonic() < end and self._remaining():
+            self._signal(signal.SIGKILL)
+            self._sleep(0.02)
 
     def _finish(self):
         # type: () -> None
         ended = time.time()
         if self._sampler is not None:
             self._sampler.stop()
-        for stream in getattr(self, "_streams", []):
+        for stream in self._named_streams:
             os.close(stream.write_end)
         mpi.remove_pipes(self.folder)
         self._await_pump()
-        self._status.write_json(self._report(self.outcome, ended))
+        self._status.write_json(report(self.folder, self.job, self.records, self.outcome, self.started, ended))
 
     def _await_pump(self):
         # type: () -> None
+        if self._pump is None:
+            return
+        self._pump.finish()
         end = time.monotonic() + PUMP_SECONDS
         while self._pump is not None and time.monotonic() < end:
             self._reap()
             if self._pump is not None:
                 self._sleep(0.2)
+        if self._pump is not None:
+            self.note("the log could not be written within {:g} seconds".format(PUMP_SECONDS))
+            processes.signal_all([self._pump.pid], signal.SIGKILL)
 
-    def _report(self, outcome, ended):
-        # type: (Outcome, float) -> dict
-        rank, code, message = outcome.rank, outcome.code, outcome.message
-        log = layout.USER_LOGS + "/" + ranks_log(self.job)
-        traceback, tail = None, []
-        if outcome.state == "Failed" and rank is not None:
-            rank, code = self._culprit(rank, code)
-            log = layout.USER_LOGS + "/" + rank.log
-            failure = errors.explain(os.path.join(self.folder, log), code, rank.rank if len(self.records) > 1 else None)
-            message, traceback, tail = failure.message, failure.traceback, failure.log_tail
-        elif outcome.state != "Completed":
-            tail = errors.shortened(errors.last_lines(os.path.join(self.folder, log)))
-        return {
-            "format": 1,
-            "run_id": self.job["run_id"],
-            "attempt": self.job["attempt"],
-            "state": outcome.state,
-            "reason": outcome.reason,
-            "exit_code": code if code is not None and code >= 0 else None,
-            "signal": -code if code is not None and code < 0 else None,
-            "rank": None if rank is None else rank.rank,
-            "node": None if rank is None else rank.node,
-            "message": message,
-            "traceback": traceback,
-            "log_tail": tail,
-            "log": log,
-            "started": self.started,
-            "ended": ended,
-            "ranks": [{"rank": one.rank, "node": one.node, "pid": one.pid, "exit_code": one.code} for one in self.records],
-        }
+
+def _own_traceback():
+    # type: () -> str
+    import traceback
+
+    return traceback.format_exc()
+
+
+def _drain(descriptor):
+    # type: (int) -> None
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except BlockingIOError:
+        pass
+
+
+def _bytes(text):
+    # type: (str) -> bytes
+    """As the kernel gets it: UTF-8 whatever the locale is, bytes that are not text unharmed."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

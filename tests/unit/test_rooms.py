@@ -142,16 +142,8 @@ def test_files_are_short(name: str) -> None:
 
 def test_what_a_job_imports_has_python_3_6_syntax() -> None:
     paths = [str(PACKAGE / part) for part in OLD_PYTHON]
-    vermin = [
-        sys.executable,
-        "-c",
-        "import vermin; vermin.main()",
-        "--target=3.6-",
-        "--violations",
-        "--no-tips",
-        "--eval-annotations",
-        *paths,
-    ]
+    options = ["--target=3.6-", "--violations", "--no-tips", "--eval-annotations"]
+    vermin = [sys.executable, "-c", "import vermin; vermin.main()", *options, *paths]
     done = subprocess.run(vermin, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 

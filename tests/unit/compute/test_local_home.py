@@ -1,0 +1,44 @@
+"""The local home keeps the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+from tests.contract.home_contract import HomeContract
+
+from mlflows.compute.local import LocalHome, folder_of, job_processes
+from mlflows.compute.protocol import Launch
+
+
+class TestLocalHome(HomeContract):
+    @pytest.fixture
+    def home(self) -> LocalHome:
+        return LocalHome()
+
+    def left_over(self, launch: Launch) -> list[Any]:
+        return job_processes(launch.folder)
+
+    def test_a_secret_is_in_no_file(self, home: LocalHome, launch: Any) -> None:
+        made = launch("import os; print(len(os.environ['DB_PASSWORD']))")
+        made = Launch(**{**made.__dict__, "variables": {"DB_PASSWORD": "{{ prefect.blocks.secret.db }}"}})
+
+        async def both() -> Any:
+            return await home.wait(await home.start(made, {"DB_PASSWORD": "canary-0451", "PATH": "/usr/bin:/bin"}))
+
+
+
+        assert self.status(asyncio.run(both()))["state"] == "Completed"
+        assert self.log(made).strip() == "11"
+        files = [path for path in made.folder.rglob("*") if path.is_file() and "lib" not in path.relative_to(made.folder).parts]
+        assert [path for path in files if b"canary-0451" in path.read_bytes()] == []
+
+
+def test_a_handle_of_another_machine_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a job of this machine"):
+        folder_of("local://elsewhere/tmp/x")
