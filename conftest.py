@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,13 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     report = yield
     return _strict(report)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
     report = yield
     return _strict(report)
 
@@ -64,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{count:4}  {reason}")
 
 
-def _strict(report):  # type: ignore[no-untyped-def]
+def _strict(report: Any) -> Any:
     """Where everything has been brought up, a test skipped for want of something has failed."""
     if IN_CI and report.skipped and _reason(report).startswith("needs "):
         report.outcome = "failed"
@@ -72,7 +73,7 @@ def _strict(report):  # type: ignore[no-untyped-def]
     return report
 
 
-def _reason(report) -> str:  # type: ignore[no-untyped-def]
+def _reason(report: Any) -> str:
     """The text given to skip; of (file, line, "Skipped: text") where pytest gives that."""
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")

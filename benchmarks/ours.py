@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers import TRIVIAL
 from benchmarks.timing import Command
@@ -45,9 +47,38 @@ def prepared(scratch: Path) -> Iterator[Command]:
         yield Command([sys.executable, "submit.py"], scratch, environment)
 
 
-def mlflows(*arguments: str, environment: dict[str, str]) -> None:
-    """Run our own command line; its output is shown only when it fails."""
-    argv = [sys.executable, "-m", "mlflows.cli", *arguments]
-    done = subprocess.run(argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def tracking_uri(environment: Mapping[str, str]) -> str:
+    """Address of the MLflow server of the services of ``environment``."""
+    return str(_record(environment)["mlflow"]["url"])
+
+
+def service_pids(environment: Mapping[str, str]) -> list[int]:
+    """Process ids of the services of ``environment``, with those of their children that live."""
+    pids = [entry["pid"] for entry in _record(environment).values()]
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            pids += [int(child) for child in path.read_text().split()]
+    return pids
+
+
+def _record(environment: Mapping[str, str]) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((Path(environment["MLFLOWS_HOME"]) / "services" / "services.json").read_text())
+    return record
+
+
+def last_line(arguments: Sequence[str], scratch: Path, environment: Mapping[str, str]) -> str:
+    """The last line that our interpreter prints with these arguments."""
+    return _python(arguments, scratch, environment).splitlines()[-1]
+
+
+def mlflows(*arguments: str, environment: Mapping[str, str]) -> None:
+    """Run our own command line."""
+    _python(["-m", "mlflows.cli", *arguments], Path.cwd(), environment)
+
+
+def _python(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> str:
+    argv = [sys.executable, *arguments]
+    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"mlflows {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout

@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # costs 20 ms: imported when the first request is sent
 IDLE_SECONDS = 4.0
 """uvicorn closes a connection that was idle for 5 s: an older one is opened anew, so that no request meets a closed door."""
 
+BLOCK = 1 << 18
+"""Bytes of a file sent at once."""
+
 
 class RestError(Exception):
     """The server answered with an error.
@@ -139,9 +142,11 @@ class RestClient:
         self.close()
         connection: http.client.HTTPConnection
         if self._secure:
-            connection = http.client.HTTPSConnection(*self._address, timeout=self._timeout, context=_tls(self._verify))
+            connection = http.client.HTTPSConnection(
+                *self._address, timeout=self._timeout, context=_tls(self._verify), blocksize=BLOCK
+            )
         else:
-            connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
+            connection = http.client.HTTPConnection(*self._address, timeout=self._timeout, blocksize=BLOCK)
         self._local.connection, self._local.used = connection, time.monotonic()
         return connection
 

@@ -5,6 +5,7 @@ Every place is found in the same order: environment variable, the workspace's co
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -71,6 +72,15 @@ def configured_prefect(config: Mapping[str, Any] = {}) -> Optional[str]:
 def configured_mlflow(config: Mapping[str, Any] = {}) -> Optional[str]:
     """``mlflow_tracking_uri`` as a person configured it, or None."""
     return os.environ.get("MLFLOW_TRACKING_URI") or config.get("mlflow_tracking_uri")
+
+
+def prefect_headers() -> Dict[str, str]:
+    """What Prefect's server wants to see: from ``PREFECT_API_KEY`` or ``PREFECT_API_AUTH_STRING`` (user:password), or the profile's."""
+    key = os.environ.get("PREFECT_API_KEY") or _profile_setting("PREFECT_API_KEY")
+    if key:
+        return {"Authorization": f"Bearer {key}"}
+    pair = os.environ.get("PREFECT_API_AUTH_STRING") or _profile_setting("PREFECT_API_AUTH_STRING")
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()} if pair else {}
 
 
 def _profile_setting(name: str) -> Optional[str]:

@@ -8,11 +8,34 @@ that the home resolves at the last moment.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Dict, List, Literal, Optional
 
 MAX_DURATION_SECONDS_DEFAULT = 2592000
 """30 days, SDK v1's default."""
+
+_SECRET_NAME = re.compile(r"(password|passwd|secret|token|key|credentials?|connection_?string)$", re.IGNORECASE)
+_SECRET_REFERENCE = re.compile(r"\s*\{\{\s*prefect\.blocks\.secret\.[A-Za-z0-9-]+\s*\}\}\s*")
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a variable of this name would hold a secret: its name ends in PASSWORD, SECRET, TOKEN, KEY or the like."""
+    return bool(_SECRET_NAME.search(name))
+
+
+def refers_to_secret(value: str) -> bool:
+    """Whether a value is a reference to a secret, ``{{ prefect.blocks.secret.NAME }}`` and nothing else."""
+    return bool(_SECRET_REFERENCE.fullmatch(value))
+
+
+@dataclass(frozen=True)
+class JobArgument:
+    """What an object that stands for data becomes among a script's arguments: a text, and the inputs and outputs it means."""
+
+    text: str
+    inputs: Dict[str, Any] = field(default_factory=dict)
+    outputs: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from benchmarks.figures import imports, submit
+from benchmarks.figures import crowd, imports, lines, logging, snapshot, submit
 
-ALL = (submit, imports)
+ALL = (submit, imports, logging, lines, snapshot, crowd)

@@ -17,11 +17,11 @@ from typing import Any
 
 import mlflows
 from mlflows import settings
+from mlflows.compute.processes import job_processes, start_ticks
 from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import is_reference
 from mlflows.data import snapshot
 from mlflows.job import layout
-from mlflows.processes import start_ticks
 
 PACKAGE = Path(mlflows.__file__).parent
 SUPERVISOR = PACKAGE / "job" / "supervisor.py"
@@ -92,7 +92,7 @@ class LocalHome:
         """A supervisor that was killed leaves its processes behind; nobody could tell how they end, so they are ended."""
         for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 5)):
             for _ in range(seconds * 20):
-                orphans = job_processes(folder)
+                orphans = job_processes(folder).get(str(folder), [])
                 if not orphans:
                     return
                 for pid in orphans:
@@ -230,20 +230,6 @@ def _reap(pid: int) -> None:
     child = _CHILDREN.pop(pid, None)
     if child is not None:
         child.wait()
-
-
-def job_processes(folder: Path) -> list[int]:
-    """Live processes that carry the folder in their environment: all that a run has started, however far they went."""
-    mark = f"{layout.FOLDER_VARIABLE}={folder}".encode()
-    found = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            environ = Path(entry.path, "environ").read_bytes()
-            if mark in environ.split(b"\0") and start_ticks(int(entry.name)) is not None:
-                found.append(int(entry.name))
-    return found
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -77,7 +77,7 @@ class RunConfiguration(Element):
     }
     _obsolete_keys: ClassVar[frozenset[str]] = frozenset(
         {"aiSuperComputer", "autoPrepareEnvironment", "batchai", "cmk8sCompute", "commandReturnCodeConfig", "containerInstance"}
-        | {"environmentVariables", "exposedPorts", "identity", "instanceTypes", "jobName", "parameters", "useAbsolutePath", "globalArguments"}
+        | {"exposedPorts", "identity", "instanceTypes", "jobName", "parameters", "useAbsolutePath", "globalArguments"}
     )
 
     def __init__(
@@ -162,9 +162,7 @@ class RunConfiguration(Element):
     def auto_prepare_environment(self, value: bool) -> None:
         return None
 
-    def save(
-        self, path: str | os.PathLike[str] | None = None, name: str | None = None, separate_environment_yaml: bool = False
-    ) -> None:
+    def save(self, path: str | os.PathLike[str] | None = None, name: str | None = None, separate_environment_yaml: bool = False) -> None:
         """Write ``<path>/.azureml/<name>.runconfig``; ``path`` is here by default, or the very file.
 
         With ``separate_environment_yaml`` the environment goes to ``environment.yml`` beside it.

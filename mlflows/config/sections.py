@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from mlflows.environments.element import Element
 from mlflows.environments.sections import DEFAULT_SHM_SIZE
@@ -55,6 +56,7 @@ class DataReferenceConfiguration(Element):
     path_on_datastore: str | None
     path_on_compute: str | None
     overwrite: bool
+    _keys: ClassVar[Mapping[str, str]] = {"datastore_name": "dataStoreName", "path_on_datastore": "pathOnDataStore"}
 
     def __init__(
         self,

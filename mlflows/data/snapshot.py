@@ -23,6 +23,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,8 +64,8 @@ class Snapshot:
 
 
 def store_of(workspace: str) -> Path:
-    """The store of a workspace on this machine: in its built-in datastore."""
-    return settings.workspace_dir(workspace) / "datastores" / "workspaceblobstore" / "snapshots"
+    """The store of a workspace on this machine: in its built-in datastore, out of sight."""
+    return settings.workspace_dir(workspace) / "datastores" / "workspaceblobstore" / ".mlflows" / "snapshots"
 
 
 def take(source: Path, store: Path, *, progress: Progress | None = None) -> Snapshot:
@@ -246,10 +247,11 @@ class _Writer:
         self.changing = True
         return stored
 
-    def _store_content(self, handle: Any, size: int) -> tuple[int, str]:
+    def _store_content(self, handle: FileIO, size: int) -> tuple[int, str]:
+        """Read no further than the size it had at first: what grows as fast as it is read has no end."""
         if size > WHOLE_BYTES:
-            return self._store_stream(handle)
-        data = handle.read() or b""
+            return self._store_stream(handle, size)
+        data = handle.read(size)
         digest = hashlib.sha256(data).hexdigest()
         blob = _blob_path(self._store, digest)
         if not _is_stored(blob, len(data)):
@@ -258,10 +260,10 @@ class _Writer:
             self._keep(temporary, blob, len(data))
         return len(data), digest
 
-    def _store_stream(self, handle: Any) -> tuple[int, str]:
+    def _store_stream(self, handle: FileIO, limit: int) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0
         with self._temporary() as (temporary, output):
-            while data := handle.read(WHOLE_BYTES):
+            while data := handle.read(min(WHOLE_BYTES, limit - size)):
                 digest.update(data)
                 output.write(data)
                 size += len(data)

@@ -123,7 +123,7 @@ class CondaDependencies:
         return len([*default.conda_packages, *default.pip_packages])
 
     def get_python_version(self) -> str | None:
-        """Python's version, such as ``3.8.13``; None if it is not given."""
+        """Python's version, such as ``3.8.13``, or the condition on it, such as ``>=3.6``; None if there is none."""
         for package in self.conda_packages:
             if conda_name(package) == "python":
                 return re.sub(r"^[^=<>!~\s]*[\s=]*", "", package) or None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from mlflows.environments.conda_dependencies import CondaDependencies, conda_name, pip_name
+from mlflows.environments.sections import DEFAULT_CPU_IMAGE
 from mlflows.exceptions import UserErrorException
 from mlflows.spec import EnvironmentSpec
 
@@ -44,6 +44,7 @@ def resolve_interpreter(spec: EnvironmentSpec) -> str:
     reason = build_needed(spec.definition)
     if reason:
         raise UserErrorException(f"environment {spec.name!r}: {reason} {_NOT_YET} {USE_INSTEAD}")
+    _warn_of_unused_image(spec)
     python = spec.definition.get("python") or {}
     if not python.get("userManagedDependencies"):
         logger.info("Environment %r has nothing to install: the script runs on %s.", spec.name, sys.executable)
@@ -89,6 +90,12 @@ def _refuse_name_only(name: str | None) -> None:
         )
 
 
+def _warn_of_unused_image(spec: EnvironmentSpec) -> None:
+    image = (spec.definition.get("docker") or {}).get("baseImage")
+    if image and image != DEFAULT_CPU_IMAGE:
+        logger.warning("Environment %r: the image %s is not used, a local run has no container.", spec.name, image)
+
+
 def _checked(path: str) -> str:
     found = _find(path)
     if found == sys.executable:
@@ -104,6 +111,8 @@ def _checked(path: str) -> str:
 def _find(path: str) -> str | None:
     if os.sep in path:
         return os.path.abspath(path)
+    import shutil  # brings three compression libraries
+
     found = shutil.which(path)
     return os.path.abspath(found) if found else None
 
@@ -121,7 +130,8 @@ def _run(path: str, found: str) -> None:
         return
     if re.match(r"\d+\.\d+", version):
         raise UserErrorException(_message(path, f"{found} is Python {version}, at least 3.6 is needed."))
-    raise UserErrorException(_message(path, f"{found} is not a Python that runs (exit code {done.returncode}): {done.stderr.strip()[-300:]}"))
+    error_text = done.stderr.strip()[-300:]
+    raise UserErrorException(_message(path, f"{found} is not a Python that runs (exit code {done.returncode}): {error_text}"))
 
 
 def _message(path: str, problem: str) -> str:

@@ -15,13 +15,14 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.states import Pending
 
 from mlflows.flows import steering
 from mlflows.flows.client import shared_client
-from mlflows.flows.runner import run_in_thread
+from mlflows.flows.runner import close_task_runs, run_in_thread
 from mlflows.flows.script_run import script_run
 
 CANCEL_POLL_SECONDS = 2.0
@@ -30,20 +31,31 @@ CANCEL_POLL_SECONDS = 2.0
 async def drive(request: dict[str, Any]) -> None:
     """Create the flow run, say so, and run it."""
     async with shared_client() as client:
-        run_id, spec = request["run_id"], request["spec"]
-        parameters = {"job": spec, "run_id": run_id}
+        parameters = {"job": request["spec"], "run_id": request["run_id"]}
         try:
-            flow_run = await client.create_flow_run(
-                script_run, parameters=parameters, name=run_id, tags=[spec["experiment"]], state=Pending()
-            )
+            flow_run = await _flow_run(client, request, parameters)
         except Exception as error:
             _say({"error": f"{os.environ['PREFECT_API_URL']}: {type(error).__name__}: {error}"})
+            return
+        if not await asyncio.to_thread(sys.stdin.readline):  # the submitter left before it said go
+            if request["op"] == "submit":
+                await client.delete_flow_run(flow_run.id)
             return
         _say({"ok": True, "flow_run_id": str(flow_run.id)})
         steering.of(str(flow_run.id)).environment = request["environment"]
         watch = asyncio.create_task(_watch_for_cancel(client, flow_run.id))
         await run_flow_async(script_run, flow_run=flow_run, parameters=parameters, return_type="state")
         watch.cancel()
+
+
+async def _flow_run(client: PrefectClient, request: dict[str, Any], parameters: dict[str, Any]) -> FlowRun:
+    if request["op"] == "adopt":
+        with contextlib.suppress(ObjectNotFound):
+            flow_run = await client.read_flow_run(UUID(request["flow_run_id"]))
+            await close_task_runs(client, flow_run)
+            return flow_run
+    tags = [request["spec"]["experiment"]]
+    return await client.create_flow_run(script_run, parameters=parameters, name=request["run_id"], tags=tags, state=Pending())
 
 
 async def _watch_for_cancel(client: PrefectClient, flow_run_id: UUID) -> None:

@@ -6,13 +6,15 @@ takes it. Either way the run goes on when the submitter exits.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from mlflows import settings
 from mlflows.exceptions import ExperimentExecutionException
@@ -22,48 +24,150 @@ from mlflows.spec import JobSpec
 ANSWER_SECONDS = 60.0
 
 
-def hand_over(spec: JobSpec, run_id: str, servers: Servers) -> str:
-    """Make the flow run and have somebody run it.
+class Handoff:
+    """One run on its way to who runs it, in two steps, so that two servers work at once.
 
-    Returns:
-        The id of the Prefect flow run, which exists then.
+    Made, it has asked for the Prefect flow run; the caller makes the MLflow run meanwhile, and then says ``go``. Closed before that
+    (as a context manager: left by an exception), nothing starts and the flow run is taken back.
 
     Raises:
-        ExperimentExecutionException: nobody took it; the message says why.
+        ExperimentExecutionException: nobody takes it; the message says why.
     """
-    request = {
-        "op": "submit",
-        "spec": spec.to_dict(),
-        "run_id": run_id,
-        "environment": dict(os.environ),
-        "servers": {"prefect_api_url": servers.prefect_api_url, "mlflow_tracking_uri": servers.mlflow_tracking_uri},
-    }
-    answer = _ask_runner(request) or _start_driver(request, servers)
-    if not answer.get("ok"):
-        raise ExperimentExecutionException(f"The run {run_id} was not taken over: {answer.get('error', 'no answer')}")
-    return str(answer["flow_run_id"])
 
+    def __init__(self, spec: JobSpec, run_id: str, servers: Servers) -> None:
+        environment = dict(os.environ)
+        request = {"op": "submit", "spec": spec.to_dict(), "run_id": run_id, "environment": environment, "servers": _named(servers)}
+        self._ask(request, servers)
 
-def _ask_runner(request: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The resident runner's answer; None if there is none, or if it serves other servers."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_SECONDS)
+    @classmethod
+    def of(cls, request: Mapping[str, Any], servers: Servers) -> Handoff:
+        """Of a request that is made already."""
+        made = cls.__new__(cls)
+        made._ask(request, servers)
+        return made
+
+    def _ask(self, request: Mapping[str, Any], servers: Servers) -> None:
+        self._run_id = request["run_id"]
+        self._peer = _runner(request) or _driver(request, servers)
+
+    def go(self) -> str:
+        """Let it start.
+
+        Returns:
+            The id of the Prefect flow run, which exists then.
+        """
         try:
-            connection.connect(str(settings.runner_socket()))
-        except OSError:
-            return None
-        try:
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            answer = connection.makefile("rb").readline()
+            answer = self._peer.ask({"op": "go"})
         except OSError as error:
-            return {"error": f"the runner did not answer ({error}); see `mlflows status`"}
-    if not answer:
-        return {"error": "the runner stopped before it answered; see `mlflows status`"}
-    value: dict[str, Any] = json.loads(answer)
-    return None if value.get("other_servers") else value
+            answer = {"error": f"{self._peer.name} did not answer ({error})"}
+        if not answer.get("ok"):
+            raise ExperimentExecutionException(
+                f"The run {self._run_id} was not taken over: {answer.get('error') or self._peer.name + ' stopped before it answered'}. "
+                f"Its log is {self._peer.log}; see `mlflows status`."
+            )
+        return str(answer["flow_run_id"])
+
+    def __enter__(self) -> Handoff:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._peer.close()
 
 
-def _start_driver(request: Mapping[str, Any], servers: Servers) -> dict[str, Any]:
+def adopt(spec: Mapping[str, Any], run_id: str, flow_run_id: str, servers: Servers) -> str:
+    """Have the flow of a run taken up again: it finds the job, follows it to its end and closes the run.
+
+    Returns:
+        The id of the flow run; a new one if Prefect does not know the former any more.
+
+    Raises:
+        ExperimentExecutionException: nobody took it.
+    """
+    request = {"op": "adopt", "spec": spec, "run_id": run_id, "flow_run_id": flow_run_id, "environment": None, "servers": _named(servers)}
+    with Handoff.of(request, servers) as handoff:
+        return handoff.go()
+
+
+def _named(servers: Servers) -> dict[str, str]:
+    return {"prefect_api_url": servers.prefect_api_url, "mlflow_tracking_uri": servers.mlflow_tracking_uri}
+
+
+class _Peer(Protocol):
+    name: str
+    log: Path
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class _Runner:
+    """The resident runner, at the other end of a unix socket."""
+
+    name = "the runner"
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._answers = connection.makefile("rb")
+        self.log = settings.services_dir() / "runner.log"
+
+    def tell(self, request: Mapping[str, Any]) -> None:
+        self._connection.sendall(json.dumps(request).encode() + b"\n")
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.tell(request)
+        return json.loads(self._answers.readline() or b"{}")  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._answers.close()
+        self._connection.close()
+
+
+class _Driver:
+    """A process of its own, detached, that runs this one run."""
+
+    name = "the driver process"
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    def tell(self, request: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        self.tell(request)
+        return json.loads(self._process.stdout.readline() or b"{}")  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.returncode = 0  # it outlives this process on purpose: no warning when the object is collected
+
+
+def _runner(request: Mapping[str, Any]) -> _Peer | None:
+    """The resident runner, told of the run; None if there is none, or if it works with other servers."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(ANSWER_SECONDS)
+    peer = None
+    try:
+        connection.connect(str(settings.runner_socket()))
+        peer = _Runner(connection)
+        if peer.ask({"op": "hello", "servers": request["servers"]}).get("ok"):
+            peer.tell(request)
+            return peer
+    except OSError:
+        pass
+    (peer or connection).close()
+    return None
+
+
+def _driver(request: Mapping[str, Any], servers: Servers) -> _Peer:
     log = settings.services_dir() / "drivers.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -73,7 +177,7 @@ def _start_driver(request: Mapping[str, Any], servers: Servers) -> dict[str, Any
         settings.HOME_VARIABLE: str(settings.home()),
     }
     with log.open("ab") as errors:
-        driver = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "mlflows.flows.driver"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -81,10 +185,6 @@ def _start_driver(request: Mapping[str, Any], servers: Servers) -> dict[str, Any
             env=environment,
             start_new_session=True,
         )
-    assert driver.stdin is not None and driver.stdout is not None
-    driver.stdin.write(json.dumps(request).encode() + b"\n")
-    driver.stdin.close()
-    answer = driver.stdout.readline()
-    driver.stdout.close()
-    driver.returncode = 0  # it outlives this process on purpose: no warning when the object is collected
-    return json.loads(answer) if answer else {"error": f"the driver process stopped; its log is {log}"}
+    peer = _Driver(process, log)
+    peer.tell(request)
+    return peer

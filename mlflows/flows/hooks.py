@@ -15,8 +15,8 @@ from mlflows.job import layout
 
 def mark_closed(flow: Any, flow_run: Any, state: Any) -> None:
     """Write closed.json: flow and history are closed; who waits for the run may go on."""
-    steering.forget(str(flow_run.id))
-    run_id = (flow_run.parameters or {}).get("run_id")
+    known = steering.forget(str(flow_run.id))
+    run_id = known.run_id if known else (flow_run.parameters or {}).get("run_id")
     if not run_id:
         return
     folder = settings.job_folder(run_id)

@@ -9,29 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import fcntl
 import json
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Coroutine
 from typing import Any, cast
 from uuid import UUID
 
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterState
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.states import Cancelled, Pending
+from prefect.states import Cancelled, Crashed, Pending
 from prefect.utilities.engine import propose_state
 
 from mlflows import settings
 from mlflows.flows import steering
 from mlflows.flows.client import shared_client
+from mlflows.flows.guard import TAKEN
 from mlflows.flows.script_run import script_run
 
 DEPLOYMENT = "local"
@@ -68,25 +72,38 @@ class Runner:
         return cast(UUID, await deployment.aapply())
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            request = json.loads(await reader.readline() or b"{}")
-            answer = await self._answer(request)
-            writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
-        writer.close()
-
-    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        if request.get("op") != "submit":
-            return {"error": f"unknown request {request.get('op')!r}"}
-        if request["servers"] != self._servers:
-            return {"other_servers": True}
+        """One submitter: ``hello``, ``submit``, then ``go``, which alone starts something."""
+        flow_run: asyncio.Task[FlowRun] | None = None
         try:
-            return {"ok": True, "flow_run_id": str(await self._submit(request))}
-        except Exception as error:
-            logger.exception("Submission of %s failed", request.get("run_id"))
-            return {"error": f"{type(error).__name__}: {error}"}
+            while line := await reader.readline():
+                request = json.loads(line)
+                if request["op"] in ("submit", "adopt"):
+                    flow_run = asyncio.create_task(self._create(request) if request["op"] == "submit" else self._left(request))
+                    continue
+                writer.write(json.dumps(await self._answer(request, flow_run)).encode() + b"\n")
+                await writer.drain()
+                flow_run = None if request["op"] == "go" else flow_run
+        except (ConnectionError, ValueError) as error:
+            logger.warning("A submitter's connection broke: %r", error)
+        finally:
+            writer.close()
+            if flow_run is not None:
+                await self._take_back(flow_run)
 
-    async def _submit(self, request: dict[str, Any]) -> UUID:
+    async def _answer(self, request: dict[str, Any], flow_run: asyncio.Task[FlowRun] | None) -> dict[str, Any]:
+        if request["op"] == "hello":
+            return {"ok": request["servers"] == self._servers}
+        if request["op"] != "go" or flow_run is None:
+            return {"error": f"unexpected request {request['op']!r}"}
+        try:
+            made = await flow_run
+        except Exception as error:
+            logger.exception("A flow run was not made")
+            return {"error": f"{os.environ['PREFECT_API_URL']}: {type(error).__name__}: {error}"}
+        self._begin(made)
+        return {"ok": True, "flow_run_id": str(made.id)}
+
+    async def _create(self, request: dict[str, Any]) -> FlowRun:
         run_id, spec = request["run_id"], request["spec"]
         flow_run = await self._client.create_flow_run_from_deployment(
             self._deployment,
@@ -97,8 +114,24 @@ class Runner:
             idempotency_key=run_id,
         )
         steering.of(str(flow_run.id)).environment = request["environment"]
-        self._begin(flow_run)
-        return flow_run.id
+        return flow_run
+
+    async def _left(self, request: dict[str, Any]) -> FlowRun:
+        """The flow run of a run that lost its flow; a new one if Prefect has lost it, too."""
+        try:
+            flow_run = await self._client.read_flow_run(UUID(request["flow_run_id"]))
+        except ObjectNotFound:
+            return await self._create(request)
+        await close_task_runs(self._client, flow_run)
+        return flow_run
+
+    async def _take_back(self, flow_run: asyncio.Task[FlowRun]) -> None:
+        """The submitter left before it said go: what it asked for must not stay Pending."""
+        with contextlib.suppress(Exception):
+            made = await flow_run
+            if made.state_type == StateType.PENDING:
+                await self._client.delete_flow_run(made.id)
+            steering.forget(str(made.id))
 
     def _begin(self, flow_run: FlowRun) -> None:
         if flow_run.id in self._running:
@@ -185,6 +218,7 @@ class Runner:
             logger.info("Adopting %s (%s)", flow_run.name, flow_run.state_name)
             if flow_run.state_type == StateType.CANCELLING:
                 steering.of(str(flow_run.id)).cancel.set()
+            await close_task_runs(self._client, flow_run)
             self._begin(flow_run)
 
     async def _read(self, ids: list[UUID] | None, states: list[StateType]) -> list[FlowRun]:
@@ -192,6 +226,14 @@ class Runner:
         if ids is not None:
             chosen["id"] = {"any_": ids}
         return await self._client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(chosen))
+
+
+async def close_task_runs(client: PrefectClient, flow_run: FlowRun) -> None:
+    """The adopted flow makes new task runs; the ones of the dead process would stay Running for ever."""
+    of_flow, running = FlowRunFilterId(any_=[flow_run.id]), TaskRunFilterState.model_validate({"type": {"any_": [StateType.RUNNING]}})
+    for task_run in await client.read_task_runs(flow_run_filter=FlowRunFilter(id=of_flow), task_run_filter=TaskRunFilter(state=running)):
+        state = Crashed(message="Its process was gone; the run was adopted by another one")
+        await client.set_task_run_state(task_run.id, state, force=True)
 
 
 def _due(flow_run: FlowRun) -> bool:
@@ -249,6 +291,12 @@ def run_in_thread(work: Coroutine[Any, Any, None]) -> None:
 def main() -> None:
     """Entry point of the process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings.services_dir().mkdir(parents=True, exist_ok=True)
+    lock = (settings.services_dir() / "runner.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(TAKEN)
     run_in_thread(Runner().serve())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import traceback
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -14,12 +15,14 @@ from prefect.states import Cancelled, Failed
 
 from mlflows import settings
 from mlflows.exceptions import ActivityFailedException, AzureMLException
-from mlflows.flows import artifacts, hooks, services, steering
+from mlflows.flows import artifacts, driving, hooks, services, steering
 from mlflows.flows.context import RunContext
 from mlflows.flows.tasks import build_environment, launch_training, resolve_datasets
-from mlflows.history import closing, runs
+from mlflows.history import closing, runs, status
 from mlflows.history.closing import Outcome
 from mlflows.history.tracking import Tracking
+from mlflows.job import layout
+from mlflows.settings import Servers
 from mlflows.spec import JobSpec
 
 
@@ -57,13 +60,13 @@ async def script_run(job: JobSpec, run_id: Optional[str] = None) -> Any:  # noqa
         A ScriptRunResult; a state Failed or Cancelled where the script failed or was canceled.
     """
     context = await asyncio.to_thread(_open, job, run_id)
-    artifact = asyncio.create_task(artifacts.link(context))
-    try:
-        outcome = await _run(context)
-    except Exception as error:
-        outcome = Outcome("Failed", _error_of(error), None)
-        await asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
-    await asyncio.gather(artifact, artifacts.summary(context, outcome))
+    with driving.driven(context.folder, context.flow_run_id, job.to_dict()):
+        try:
+            outcome = await _run(context)
+        except Exception as error:
+            outcome = Outcome("Failed", _error_of(error), None)
+            closed = asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
+            await asyncio.gather(closed, artifacts.summary(context, outcome))
     return _state_of(context, outcome)
 
 
@@ -78,10 +81,24 @@ def _open(job: JobSpec, run_id: str | None) -> RunContext:
     servers = services.ensure_up()
     flow_run = FlowRunContext.get().flow_run  # type: ignore[union-attr]
     assert flow_run is not None
-    tracking = Tracking(servers.mlflow_tracking_uri, servers.mlflow_ui_url)
-    run_id = run_id or runs.new_run_id(job.experiment)
-    ref = runs.remembered(settings.job_folder(run_id)) or runs.open_run(tracking, job, run_id, str(flow_run.id))
-    return RunContext(job, ref, tracking, servers, str(flow_run.id), steering.of(str(flow_run.id)))
+    flow_run_id = str(flow_run.id)
+    tracking = _tracking(servers)
+    ref = runs.remembered(settings.job_folder(run_id)) if run_id else None
+    if ref is not None and not (settings.job_folder(ref.run_id) / layout.JOB_FILE).exists():
+        # just made by the submitter and not begun: MLflow need not be asked, which would take it 70 ms
+        status.remember_status(tracking, ref.mlflow_run_id, status.RunStatus.NOT_STARTED)
+    if ref is None:
+        ref = runs.open_run(tracking, job, run_id or runs.new_run_id(job.experiment), flow_run_id)
+        runs.remember(settings.job_folder(ref.run_id), ref)
+    steer = steering.of(flow_run_id)
+    steer.run_id = ref.run_id
+    return RunContext(job, ref, tracking, servers, flow_run_id, steer)
+
+
+@functools.lru_cache
+def _tracking(servers: Servers) -> Tracking:
+    """One for all runs of a process: it keeps connections and knows what was written last."""
+    return Tracking(servers.mlflow_tracking_uri, servers.mlflow_ui_url)
 
 
 def _error_of(error: Exception) -> dict[str, Any]:

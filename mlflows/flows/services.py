@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from mlflows import settings
+from mlflows.compute.processes import start_ticks
 from mlflows.exceptions import ExperimentExecutionException
-from mlflows.processes import start_ticks
 from mlflows.settings import Servers
 
 PREFECT_PORT = 4200
@@ -181,7 +181,7 @@ def _spawn_runner(prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, A
         "PREFECT_HOME": str(settings.services_dir() / "prefect"),
         settings.HOME_VARIABLE: str(settings.home()),
     }
-    command = [sys.executable, "-m", "mlflows.flows.runner"]
+    command = [sys.executable, "-m", "mlflows.flows.guard"]
     return _spawn("runner", command, environment, url=f"unix:{settings.runner_socket()}")
 
 

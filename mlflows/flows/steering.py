@@ -18,6 +18,7 @@ class Steering:
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     reason: str = "Canceled on request"
     environment: Mapping[str, str] | None = None
+    run_id: str | None = None
 
 
 _STEERED: dict[str, Steering] = {}
@@ -28,9 +29,9 @@ def of(flow_run_id: str) -> Steering:
     return _STEERED.setdefault(flow_run_id, Steering())
 
 
-def forget(flow_run_id: str) -> None:
-    """The flow run has ended here."""
-    _STEERED.pop(flow_run_id, None)
+def forget(flow_run_id: str) -> Steering | None:
+    """The flow run has ended here; what was known about it."""
+    return _STEERED.pop(flow_run_id, None)
 
 
 def base_environment(steering: Steering) -> dict[str, str]:

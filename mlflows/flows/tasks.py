@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import resolve_secrets
 from mlflows.data import snapshot
 from mlflows.environments.resolve import resolve_interpreter
-from mlflows.flows import logs, steering
+from mlflows.flows import artifacts, logs, steering
 from mlflows.flows.context import RunContext
 from mlflows.flows.variables import script_variables
 from mlflows.history import closing, status
@@ -65,15 +66,17 @@ async def launch_training(context: RunContext, job: JobSpec, interpreter: str) -
     handle = await home.start(launch, {**steering.base_environment(context.steering), **secrets})
     collector = Collector(context.tracking, context.run, folder, job, {})
     collector.start()
-    running = asyncio.create_task(asyncio.to_thread(status.set_status, context.tracking, context.run, "Running"))
+    link = asyncio.create_task(artifacts.link(context))
+    running = asyncio.create_task(asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **_where(context, launch)))
     async with logs.forwarded(folder, get_run_logger()):
         ended = await _follow(home, handle, context.steering)
-    await running
-    left = await asyncio.to_thread(collector.finish, FINISH_SECONDS)
+    await asyncio.gather(running, link)
     outcome = _outcome(ended)
+    left, _ = await asyncio.gather(asyncio.to_thread(collector.finish, FINISH_SECONDS, outcome), artifacts.summary(context, outcome))
     if left:
         get_run_logger().warning("Not delivered to MLflow: %s", left)
-    await asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
+    if not left.closed:
+        await asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
     return outcome
 
 
@@ -90,6 +93,17 @@ async def _follow(home: LocalHome, handle: str, steer: steering.Steering) -> End
     finally:
         wish.cancel()
         ending.cancel()
+
+
+def _where(context: RunContext, launch: Launch) -> dict[str, str]:
+    """Tags that lead from the MLflow run to the flow run and to the job folder."""
+    return {
+        "attempt": str(launch.attempt),
+        "flow_run_id": context.flow_run_id,
+        "prefect_url": f"{context.servers.prefect_ui_url}/runs/flow-run/{context.flow_run_id}",
+        "host": socket.gethostname(),
+        "job_folder": str(launch.folder),
+    }
 
 
 def _outcome(ended: Ended) -> Outcome:

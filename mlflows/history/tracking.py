@@ -21,6 +21,7 @@ class TrackingError(ServiceException):
 
     def __init__(self, message: str, status: int | None = None, code: str = "") -> None:
         super().__init__(message, status)
+        self.status = status
         self.code = code
 
 
@@ -175,7 +176,11 @@ class Tracking:
             return
 
     def search_runs(
-        self, experiment_ids: Sequence[str], where: str = "", order_by: Sequence[str] = ("attributes.start_time DESC",), most: int | None = None
+        self,
+        experiment_ids: Sequence[str],
+        where: str = "",
+        order_by: Sequence[str] = ("attributes.start_time DESC",),
+        most: int | None = None,
     ) -> Iterator[MlflowRun]:
         """Runs that MLflow's filter ``where`` selects, newest first; read page by page, at most ``most``."""
         token, left = "", most
@@ -196,9 +201,8 @@ class Tracking:
         query: dict[str, Any] = {"run_id": mlflow_run_id, "metric_key": key, "max_results": HISTORY_PAGE}
         while True:
             answer = self.get("metrics/get-history", query)
-            points += [
-                Metric(key, float(point["value"]), int(point["timestamp"]), int(point.get("step", 0))) for point in answer.get("metrics", [])
-            ]
+            for point in answer.get("metrics", []):
+                points.append(Metric(key, float(point["value"]), int(point["timestamp"]), int(point.get("step", 0))))
             token = answer.get("next_page_token")
             if not token:
                 return sorted(points, key=lambda point: (point.step, point.timestamp))

@@ -4,7 +4,8 @@ A block is treated by its language, unless a comment right above it says otherwi
 
 - ``bash``: run, in a copy of what a reader has: a scratch folder with ``examples/`` in it, shared by the blocks of one document.
 - ``python``: compiled, then run there.
-- ``json``, ``toml``: parsed.
+- ``json``: parsed.
+- no language: a drawing; every ``mlflows.module`` named in it must exist.
 - ``text``: must have been printed by the block run last; ``...`` stands for anything.
 - any language after ``<!-- file: NAME -->``: written there as NAME (and compiled or parsed by its language).
 - any language after ``<!-- checked by: PATH -->``: covered by that test; PATH must exist and contain the block's first line.

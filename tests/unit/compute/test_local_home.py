@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-
-from tests.contract.home_contract import HomeContract
-
-from mlflows.compute.local import LocalHome, folder_of, job_processes
+from mlflows.compute.local import LocalHome, folder_of
+from mlflows.compute.processes import job_processes
 from mlflows.compute.protocol import Launch
+from tests.contract.home_contract import HomeContract
 
 
 class TestLocalHome(HomeContract):
@@ -22,7 +19,7 @@ class TestLocalHome(HomeContract):
         return LocalHome()
 
     def left_over(self, launch: Launch) -> list[Any]:
-        return job_processes(launch.folder)
+        return job_processes(launch.folder).get(str(launch.folder), [])
 
     def test_a_secret_is_in_no_file(self, home: LocalHome, launch: Any) -> None:
         made = launch("import os; print(len(os.environ['DB_PASSWORD']))")

@@ -297,8 +297,11 @@ class TestFailures:
 
         def write():
             with growing.open("a") as handle:
-                while not stop.is_set():
-                    handle.write("line\n" * 1000)
+                for _ in range(20000):
+                    handle.write("line\n")
+                    handle.flush()
+                    if stop.is_set():
+                        break
 
         writer = threading.Thread(target=write)
         writer.start()
@@ -312,6 +315,23 @@ class TestFailures:
         last = take(source, store)
         materialize(last.id, store, tmp_path / "last")
         assert (tmp_path / "last" / "train.log").read_text() == growing.read_text()
+
+    def test_a_file_that_grows_as_fast_as_it_is_read(self, source, store, tmp_path, monkeypatch):
+        """Each read of it makes it longer, so reading to its end would never end."""
+        growing = source / "train.log"
+        growing.write_bytes(b"x" * (snapshot.WHOLE_BYTES + 1))
+        plain = snapshot._Report.stored
+
+        def grow(report, files, size):
+            with growing.open("ab") as handle:
+                handle.write(b"y" * 100)
+            plain(report, files, size)
+
+        monkeypatch.setattr(snapshot._Report, "stored", grow)
+        taken = take(source, store)
+        monkeypatch.undo()
+        materialize(taken.id, store, tmp_path / "out")
+        assert (tmp_path / "out" / "train.log").stat().st_size > snapshot.WHOLE_BYTES
 
     def test_a_file_removed_between_scan_and_read(self, source, store, monkeypatch):
         real = snapshot.scan

@@ -1,0 +1,10 @@
+"""azureml.core.compute.kubernetescompute."""
+
+from mlflows._lazy import lazy
+
+lazy(
+    __name__,
+    {
+        "KubernetesCompute": "mlflows.compute.targets:KubernetesCompute",
+    },
+)

@@ -1,0 +1,11 @@
+"""azureml.core.experiment."""
+
+from azureml import _targets
+from mlflows._lazy import lazy
+
+lazy(
+    __name__,
+    {
+        "Experiment": _targets.EXPERIMENT,
+    },
+)

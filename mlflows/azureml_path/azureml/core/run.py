@@ -1,0 +1,15 @@
+"""azureml.core.run."""
+
+from azureml import _targets
+from mlflows._lazy import lazy
+
+lazy(
+    __name__,
+    {
+        "Run": _targets.RUN,
+        "get_run": "mlflows.history.run:get_run",
+        "_OfflineRun": "mlflows.job.offline:_OfflineRun",
+        "_SubmittedRun": "mlflows.job.run:_SubmittedRun",
+        "RunStatus": "mlflows.history.status:RunStatus",
+    },
+)

@@ -1,0 +1,294 @@
+"""freeze: from a ScriptRunConfig to the JobSpec of one run. Every mistake a person can make is found here, before anything starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mlflows.config.arguments import freeze_program, split_arguments
+from mlflows.config.distribution import distribution_of
+from mlflows.config.run_configuration import DEFAULT_ENVIRONMENT_NAME, EnvironmentDefinition, RunConfiguration
+from mlflows.config.run_definition import run_definition
+from mlflows.config.script_run_config import ScriptRunConfig, docker_of
+from mlflows.config.sections import DockerConfiguration, HistoryConfiguration
+from mlflows.config.source import check_script, check_source_directory
+from mlflows.environments.conda_dependencies import CondaDependencies
+from mlflows.environments.element import nearest
+from mlflows.environments.environment import Environment, EnvironmentReference
+from mlflows.environments.resolve import resolve_interpreter
+from mlflows.exceptions import ComputeTargetException, ExperimentExecutionException, RunConfigurationException, UserErrorException
+from mlflows.spec import MAX_DURATION_SECONDS_DEFAULT, DockerSpec, EnvironmentSpec, JobSpec, looks_secret, refers_to_secret
+
+__all__ = ["freeze", "run_definition"]
+
+logger = logging.getLogger(__name__)
+
+LOCAL_TARGET = "local"
+_SHM_SIZE = re.compile(r"\d+(\.\d+)?[bkmg]?", re.IGNORECASE)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SET_BY_US = ("AZUREML_", "MLFLOWS_", "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_")
+
+
+def freeze(
+    config: ScriptRunConfig,
+    *,
+    workspace: str,
+    experiment: str,
+    tags: Mapping[str, Any] | None = None,
+    compute_targets: Collection[str] = (LOCAL_TARGET,),
+) -> JobSpec:
+    """The JobSpec of one run of ``config``, which is not changed.
+
+    ``compute_targets`` are the names of those that exist.
+
+    Raises:
+        UserErrorException: a value of the wrong type or form; an environment the target cannot provide.
+        ExperimentExecutionException: the script does not exist in the folder; there is no target.
+        ComputeTargetException: the target does not exist.
+        RunConfigurationException: a section of the run configuration has a wrong type or value.
+    """
+    run_config = _checked_run_config(config)
+    target = _target(run_config, compute_targets)
+    folder = check_source_directory(config.source_directory)
+    script, command = _program(config, run_config)
+    program = freeze_program(split_arguments(config.arguments), command)
+    _refuse_data(run_config)
+    _log_ignored(run_config)
+    docker = _docker(run_config)
+    history = _section(run_config.history, HistoryConfiguration, "history")
+    return JobSpec(
+        source_directory=folder,
+        script=check_script(folder, script) if script else None,
+        arguments=program.arguments,
+        command=program.command,
+        experiment=experiment,
+        compute_target=target,
+        environment=_environment(run_config.environment, folder, target),
+        environment_variables=_variables(run_config.environment_variables),
+        distribution=distribution_of(run_config),
+        docker=_for_target(docker, target),
+        max_run_duration_seconds=_duration(run_config.max_run_duration_seconds),
+        workspace=workspace,
+        inputs=program.inputs,
+        outputs=program.outputs,
+        tags=_tags(tags),
+        snapshot_project=bool(history.snapshot_project),
+        output_collection=bool(history.output_collection),
+        directories_to_watch=_strings("history.directories_to_watch", history.directories_to_watch),
+        resources=_resources(run_config),
+    )
+
+
+def _checked_run_config(config: Any) -> RunConfiguration:
+    if not isinstance(config, ScriptRunConfig):
+        raise UserErrorException(f"config: expected a ScriptRunConfig, got {type(config).__name__}: {config!r}.")
+    if not isinstance(config.run_config, RunConfiguration):
+        raise UserErrorException(f"run_config: expected a RunConfiguration, got {config.run_config!r}.")
+    return config.run_config
+
+
+def _target(run_config: RunConfiguration, existing: Collection[str]) -> str:
+    target = run_config.target
+    if not target:
+        raise ExperimentExecutionException("target: no compute target is given. Set compute_target, for instance to 'local'.")
+    if target == "amlcompute" and not run_config.amlcompute.vm_size and target not in existing:
+        raise ExperimentExecutionException("amlcompute.vm_size: target 'amlcompute' needs it. Set it, or name another compute target.")
+    if target in existing:
+        return target
+    names = sorted(existing)
+    raise ComputeTargetException(
+        f"compute_target: ComputeTargetNotFound: there is no compute target {target!r}. There are: {', '.join(names)}."
+        + nearest(target, names)
+    )
+
+
+def _program(config: ScriptRunConfig, run_config: RunConfiguration) -> tuple[str | None, Any]:
+    script, command = config.script, config.command
+    if not script and not command:
+        script, command = run_config.script, run_config.command
+    if script and command:
+        raise UserErrorException(f"script and command: both are given ({script!r}, {command!r}). Set one of them to None.")
+    if not script and not command:
+        raise UserErrorException("script and command: neither is given. Give script='train.py', or command='...'.")
+    return script, command
+
+
+def _environment(environment: Any, folder: str, target: str) -> EnvironmentSpec:
+    _check_environment(environment)
+    definition = _definition(environment, folder)
+    if environment.name == DEFAULT_ENVIRONMENT_NAME and definition == _definition(EnvironmentDefinition(environment.name), folder):
+        return EnvironmentSpec(interpreter=sys.executable if target == LOCAL_TARGET else None)
+    spec = EnvironmentSpec(environment.name, environment.version, None, definition)
+    if target != LOCAL_TARGET:
+        return spec
+    return EnvironmentSpec(environment.name, environment.version, resolve_interpreter(spec), definition)
+
+
+def _check_environment(environment: Any) -> None:
+    if isinstance(environment, EnvironmentReference):
+        raise UserErrorException(
+            f"environment: {environment.name!r} is given by name only. Looking up registered environments is not available in this "
+            "version yet. Give an Environment object."
+        )
+    if not isinstance(environment, Environment):
+        raise UserErrorException(f"environment: expected an Environment, got {type(environment).__name__}: {environment!r}.")
+    dependencies = environment.python.conda_dependencies
+    if dependencies is not None and not isinstance(dependencies, CondaDependencies):
+        raise UserErrorException(
+            f"environment.python.conda_dependencies: expected CondaDependencies, got {type(dependencies).__name__}: {dependencies!r}. "
+            "Read a file with CondaDependencies('path')."
+        )
+    if environment.r is not None:
+        raise UserErrorException("environment.r: R environments are not available. Set it to None.")
+
+
+def _definition(environment: Environment, folder: str) -> dict[str, Any]:
+    definition = environment._serialize_to_dict()
+    definition.pop("environmentVariables")  # they have their own place in the JobSpec
+    for older in ("enabled", "sharedVolumes", "arguments", "shmSize", "gpuSupport"):
+        definition["docker"].pop(older)
+    python = definition["python"]
+    python["interpreterPath"] = _absolute(python["interpreterPath"], folder)
+    registry = definition["docker"]["baseImageRegistry"]
+    if registry["password"] and not refers_to_secret(registry["password"]):
+        logger.warning("docker.base_image_registry.password is left out of the run. %s", _reference_form("registry-password"))
+        registry["password"] = None
+    return definition
+
+
+def _absolute(path: Any, folder: str) -> Any:
+    """A relative path with a separator, found from here or from the folder with the code."""
+    if not isinstance(path, str) or os.sep not in path:
+        return path
+    path = os.path.expanduser(path)
+    candidates = [os.path.abspath(path), os.path.join(folder, path)]
+    return next((candidate for candidate in candidates if os.path.exists(candidate)), candidates[0])
+
+
+def _variables(variables: Any) -> dict[str, str]:
+    if variables is None:
+        return {}
+    if not isinstance(variables, Mapping):
+        raise UserErrorException(f"environment_variables: expected a dict of names and values, got {variables!r}.")
+    return {_variable_name(name): _variable_value(name, value) for name, value in variables.items()}
+
+
+def _variable_name(name: Any) -> str:
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        raise UserErrorException(
+            f"environment_variables: {name!r} is not a name of a variable. Use letters, digits and underscores, no digit first."
+        )
+    if name.startswith(_SET_BY_US):
+        logger.warning("environment_variables: %s is set for every run by mlflows; the value given may not reach the script.", name)
+    return name
+
+
+def _variable_value(name: str, value: Any) -> str:
+    if not isinstance(value, (str, int, float)):
+        raise UserErrorException(
+            f"environment_variables[{name!r}]: expected a string or a number, got a {type(value).__name__}. Write it as a string."
+        )
+    text = str(value)
+    if "\0" in text:
+        raise UserErrorException(f"environment_variables[{name!r}]: the value contains a NUL character. Remove it.")
+    if "prefect.blocks.secret." in text and not refers_to_secret(text):
+        raise UserErrorException(
+            f"environment_variables[{name!r}]: a reference to a secret must be the whole value: {{{{ prefect.blocks.secret.NAME }}}}, "
+            "NAME of letters, digits and hyphens. Put the other parts into variables of their own, or all of it into the secret."
+        )
+    if text and looks_secret(name) and not refers_to_secret(text):
+        logger.warning("environment_variables: %s looks like a secret and is given literally. %s", name, _reference_form(name))
+    return text
+
+
+def _reference_form(name: str) -> str:
+    block = name.lower().replace("_", "-")
+    return f"Store it as a Prefect Secret block and refer to it: {{{{ prefect.blocks.secret.{block} }}}}"
+
+
+def _docker(run_config: RunConfiguration) -> DockerSpec:
+    docker = _section(run_config.docker, DockerConfiguration, "docker")
+    older = docker_of(run_config.environment)
+    if older.use_docker and not docker.use_docker:
+        docker = older
+    size = str(docker.shm_size)
+    if not _SHM_SIZE.fullmatch(size):
+        raise RunConfigurationException(f"docker.shm_size: {docker.shm_size!r} is not a size. Write a number and a unit, such as '2g'.")
+    arguments = _strings("docker.arguments", docker.arguments)
+    return DockerSpec(bool(docker.use_docker), size, bool(docker.shared_volumes), arguments)
+
+
+def _for_target(docker: DockerSpec, target: str) -> DockerSpec:
+    if docker.use_docker and target == LOCAL_TARGET:
+        raise UserErrorException(
+            "docker.use_docker: True, but running in a container on the target 'local' is not available in this version yet. Set "
+            "use_docker=False (and environment.docker.enabled = False)."
+        )
+    return docker
+
+
+def _duration(seconds: Any) -> int:
+    if seconds is None:
+        return MAX_DURATION_SECONDS_DEFAULT
+    if isinstance(seconds, int) and not isinstance(seconds, bool) and seconds > 0:
+        return seconds
+    raise UserErrorException(f"max_run_duration_seconds: {seconds!r} is not a whole number of seconds above 0. Give for instance 3600.")
+
+
+def _refuse_data(run_config: RunConfiguration) -> None:
+    for field in ("data_references", "data", "output_data", "datacaches"):
+        value = getattr(run_config, field)
+        if value:
+            raise UserErrorException(
+                f"{field}: {', '.join(map(str, value))}: runs with data of a datastore are not available in this version yet. "
+                "Give the path of the data in arguments."
+            )
+
+
+def _log_ignored(run_config: RunConfiguration) -> None:
+    for field in ("services", "credential_passthrough", "source_directory_data_store"):
+        if getattr(run_config, field):
+            logger.warning("run_config.%s has no effect here.", field)
+
+
+def _tags(tags: Any) -> dict[str, str]:
+    if tags is None:
+        return {}
+    if not isinstance(tags, Mapping):
+        raise UserErrorException(f"tags: expected a dict of names and values, got {tags!r}.")
+    return {str(key): "" if value is None else str(value) for key, value in tags.items()}
+
+
+def _resources(run_config: RunConfiguration) -> dict[str, Any]:
+    asked = run_config.amlk8scompute.resource_configuration
+    wishes = {
+        "instance_type": run_config.kubernetescompute.instance_type,
+        "vm_size": run_config.amlcompute.vm_size,
+        "vm_priority": run_config.amlcompute.vm_priority,
+        "priority": run_config.priority,
+        "gpu_count": asked.gpu_count,
+        "cpu_count": asked.cpu_count,
+        "memory_request_in_gb": asked.memory_request_in_gb,
+    }
+    for name, value in wishes.items():
+        if not isinstance(value, (str, int, float, type(None))):
+            raise RunConfigurationException(f"{name}: expected a name or a number, got {type(value).__name__}: {value!r}.")
+    return {name: value for name, value in wishes.items() if value is not None}
+
+
+def _strings(field: str, values: Any) -> list[str]:
+    if values is None:
+        return []
+    if not isinstance(values, (list, tuple)) or not all(isinstance(value, str) for value in values):
+        raise RunConfigurationException(f"{field}: expected a list of strings, got {values!r}.")
+    return list(values)
+
+
+def _section(value: Any, kind: type[Any], field: str) -> Any:
+    if isinstance(value, kind):
+        return value
+    raise RunConfigurationException(f"run_config.{field}: expected a {kind.__name__}, got {type(value).__name__}: {value!r}.")

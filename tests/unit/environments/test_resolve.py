@@ -1,0 +1,138 @@
+"""Which python a local job is started with."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlflows.environments.conda_dependencies import CondaDependencies
+from mlflows.environments.environment import Environment
+from mlflows.environments.resolve import packages_to_install, resolve_interpreter
+from mlflows.exceptions import UserErrorException
+from mlflows.spec import EnvironmentSpec
+
+
+def spec_of(environment: Environment) -> EnvironmentSpec:
+    return EnvironmentSpec(environment.name, environment.version, None, environment._serialize_to_dict())
+
+
+def user_managed(path: str) -> EnvironmentSpec:
+    environment = Environment("mine")
+    environment.python.user_managed_dependencies = True
+    environment.python.interpreter_path = path
+    return spec_of(environment)
+
+
+def executable(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_nothing_given_is_this_python() -> None:
+    assert resolve_interpreter(EnvironmentSpec()) == sys.executable
+
+
+def test_default_environment_has_nothing_to_install(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert resolve_interpreter(spec_of(Environment("x"))) == sys.executable
+    assert "'x' has nothing to install" in caplog.text
+
+
+def test_only_azureml_packages_have_nothing_to_install() -> None:
+    environment = Environment("x")
+    environment.python.conda_dependencies = CondaDependencies.create(
+        pip_packages=["azureml-core==1.2", "AzureML_Mlflow", "azureml-dataset-runtime[pandas]"], conda_packages=["pip=20", "setuptools"]
+    )
+    assert resolve_interpreter(spec_of(environment)) == sys.executable
+
+
+@pytest.mark.parametrize("path", ["python", sys.executable])
+def test_user_managed_on_this_python(path: str) -> None:
+    assert resolve_interpreter(user_managed(path)) == sys.executable
+
+
+def test_user_managed_packages_do_not_count() -> None:
+    environment = Environment("x")
+    environment.python.user_managed_dependencies = True
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["torch"])
+    assert resolve_interpreter(spec_of(environment)) == sys.executable
+
+
+def test_another_python_keeps_its_name(tmp_path: Path) -> None:
+    python = executable(tmp_path / "python3", f'exec {sys.executable} "$@"')
+    assert resolve_interpreter(user_managed(python)) == python
+    assert resolve_interpreter(EnvironmentSpec(interpreter=python)) == python
+
+
+def test_a_name_is_looked_up_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = executable(tmp_path / "mypython", f'exec {sys.executable} "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert resolve_interpreter(user_managed("mypython")) == python
+
+
+def test_an_image_that_is_not_used_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert resolve_interpreter(spec_of(Environment.from_docker_image("x", "my/image:1"))) == sys.executable
+    assert "the image my/image:1 is not used, a local run has no container" in caplog.text
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("path", ["/no/such/python", "no-such-python"])
+    def test_missing(self, path: str) -> None:
+        with pytest.raises(UserErrorException, match=f"interpreter_path: '{path}': there is no such file. Give the path"):
+            resolve_interpreter(user_managed(path))
+
+    def test_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(UserErrorException, match="there is no such file"):
+            resolve_interpreter(EnvironmentSpec(interpreter=str(tmp_path)))
+
+    def test_not_executable(self, tmp_path: Path) -> None:
+        (tmp_path / "python").write_text("")
+        with pytest.raises(UserErrorException, match="is not executable"):
+            resolve_interpreter(EnvironmentSpec(interpreter=str(tmp_path / "python")))
+
+    def test_too_old(self, tmp_path: Path) -> None:
+        python = executable(tmp_path / "python", "echo 2.7.18; exit 1")
+        with pytest.raises(UserErrorException, match="is Python 2.7.18, at least 3.6 is needed"):
+            resolve_interpreter(EnvironmentSpec(interpreter=python))
+
+    def test_not_a_python(self, tmp_path: Path) -> None:
+        python = executable(tmp_path / "python", "echo broken >&2; exit 7")
+        with pytest.raises(UserErrorException, match=r"is not a Python that runs \(exit code 7\): broken"):
+            resolve_interpreter(EnvironmentSpec(interpreter=python))
+
+    def test_not_a_program(self, tmp_path: Path) -> None:
+        (tmp_path / "python").write_bytes(b"\x7fELF")
+        (tmp_path / "python").chmod(0o755)
+        with pytest.raises(UserErrorException, match="does not run"):
+            resolve_interpreter(EnvironmentSpec(interpreter=str(tmp_path / "python")))
+
+    def test_name_only(self) -> None:
+        with pytest.raises(UserErrorException, match="environment: 'AzureML-Minimal' is given by name only.*Give an Environment object"):
+            resolve_interpreter(EnvironmentSpec(name="AzureML-Minimal"))
+
+    def test_packages_to_install(self) -> None:
+        environment = Environment("x")
+        environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["torch==2"], conda_packages=["numpy"])
+        with pytest.raises(UserErrorException) as caught:
+            resolve_interpreter(spec_of(environment))
+        for part in ("environment 'x'", "numpy, torch==2", "not available in this version yet", "user_managed_dependencies = True"):
+            assert part in caught.value.message
+
+    def test_base_conda_environment(self) -> None:
+        environment = Environment("x")
+        environment.python.base_conda_environment = "base"
+        with pytest.raises(UserErrorException, match="python.base_conda_environment is set"):
+            resolve_interpreter(spec_of(environment))
+
+    def test_dockerfile(self) -> None:
+        with pytest.raises(UserErrorException, match="docker.base_dockerfile is set, so an image would have to be built"):
+            resolve_interpreter(spec_of(Environment.from_dockerfile("x", "FROM a")))
+
+
+def test_packages_of_a_bare_specification() -> None:
+    assert packages_to_install({}) == []
+    assert packages_to_install({"dependencies": ["python=3.6", "scipy", {"pip": ["--pre", "azureml-sdk", "torch"]}]}) == ["scipy", "torch"]
