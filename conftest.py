@@ -90,7 +90,7 @@ class Services:
         Raises:
             AssertionError: it did not end with 0; the message has its output.
         """
-        done = self.python("-m", "mlflows.cli", *arguments, cwd=cwd, timeout=timeout)
+        done = self.python("-m", "mlflows", *arguments, cwd=cwd, timeout=timeout)
         assert done.returncode == 0, f"mlflows {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 

@@ -73,7 +73,7 @@ def last_line(arguments: Sequence[str], scratch: Path, environment: Mapping[str,
 
 def mlflows(*arguments: str, environment: Mapping[str, str]) -> None:
     """Run our own command line."""
-    _python(["-m", "mlflows.cli", *arguments], Path.cwd(), environment)
+    _python(["-m", "mlflows", *arguments], Path.cwd(), environment)
 
 
 def _python(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> str:

@@ -83,9 +83,9 @@ class Keyvault:
         self.get_secret(name)
         return ""
 
-    def list_secrets(self) -> list[dict[str, str]]:
-        """The names, in lower case, as SDK v1 gives them: ``[{"name": ...}]``."""
-        return [{"name": name} for name in self._names()]
+    def list_secrets(self) -> list[str]:
+        """The names, in lower case."""
+        return self._names()
 
     def delete_secret(self, name: str) -> None:
         """Remove a secret; one that is not there is no error."""

@@ -87,8 +87,12 @@ class Workspace:
         found = workspace_config.find(path, _file_name)
         if found is None:
             print("mlflows: no config.json here or above, so this is the workspace 'local' on this machine", file=sys.stderr)
-            return Workspace(LOCAL, LOCAL, LOCAL)
-        return _opened(workspace_config.read(found))
+        return _opened(found)
+
+    @staticmethod
+    def _here() -> Workspace:
+        """from_config, without saying that there is no file."""
+        return _opened(workspace_config.find(None))
 
     @staticmethod
     def get(
@@ -330,11 +334,12 @@ class Workspace:
         return Experiment(self, name, _skip_name_validation=True)
 
 
-def _opened(config: Mapping[str, Any]) -> Workspace:
+def _opened(path: str | None) -> Workspace:
+    config = {} if path is None else workspace_config.read(path)
     name = config.get("workspace_name") or LOCAL
     opened = Workspace(config.get("subscription_id") or "", config.get("resource_group") or "", name)
     servers = {key: config[key] for key in _SERVER_KEYS if config.get(key)}
-    if servers != opened._server_settings():
+    if path is not None and servers != opened._server_settings():
         with workspace_file.changing(name) as record:
             for key in _SERVER_KEYS:
                 record.pop(key, None)

@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ from mlflows.settings import Servers
 from mlflows.spec import JobSpec
 
 ANSWER_SECONDS = 60.0
+RESTART_SECONDS = 20.0
+"""A runner that died is back in three."""
 
 
 class Handoff:
@@ -47,7 +50,7 @@ class Handoff:
         return made
 
     def _ask(self, request: Mapping[str, Any], servers: Servers) -> None:
-        self._run_id = request["run_id"]
+        self._run_id, self._request = request["run_id"], request
         self._peer = _runner(request) or _driver(request, servers)
 
     def go(self) -> str:
@@ -56,16 +59,29 @@ class Handoff:
         Returns:
             The id of the Prefect flow run, which exists then.
         """
-        try:
-            answer = self._peer.ask({"op": "go"})
-        except OSError as error:
-            answer = {"error": f"{self._peer.name} did not answer ({error})"}
+        answer = self._ask_go()
+        deadline = time.monotonic() + RESTART_SECONDS
+        while not answer and time.monotonic() < deadline:
+            # the runner died under it; its guard starts another, and the run's id keeps it from being made twice
+            time.sleep(0.2)
+            peer = _runner(self._request)
+            if peer is not None:
+                self._peer.close()
+                self._peer = peer
+                answer = self._ask_go()
         if not answer.get("ok"):
             raise ExperimentExecutionException(
                 f"The run {self._run_id} was not taken over: {answer.get('error') or self._peer.name + ' stopped before it answered'}. "
                 f"Its log is {self._peer.log}; see `mlflows status`."
             )
         return str(answer["flow_run_id"])
+
+    def _ask_go(self) -> dict[str, Any]:
+        """The answer; empty if the other side went away without one."""
+        try:
+            return self._peer.ask({"op": "go"})
+        except OSError:
+            return {}
 
     def __enter__(self) -> Handoff:
         return self

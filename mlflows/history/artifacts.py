@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from mlflows.history.tracking import NotFound, Tracking, translated
+from mlflows.history.tracking import NotFound, Tracking, TrackingError, translated
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 20
@@ -91,6 +91,22 @@ class Artifacts:
                 return Path(folder, "data").read_bytes()
         with translated(self._tracking.uri):
             return self._tracking.rest.raw("GET", self._address(artifact))
+
+    def read_from(self, artifact: str, offset: int) -> bytes:
+        """The bytes of a file from ``offset`` on; none if it is not longer, or not there."""
+        try:
+            if self._proxy is None:
+                return self.read(artifact)[offset:]
+            with translated(self._tracking.uri):
+                response = self._tracking.rest.open("GET", self._address(artifact), headers={"Range": f"bytes={offset}-"})
+                data = self._tracking.rest.read(response)
+            return data if response.status == 206 else data[offset:]
+        except NotFound:
+            return b""
+        except TrackingError as error:
+            if error.status == 416:  # nothing beyond the offset
+                return b""
+            raise
 
     def download(self, artifact: str, target: Path) -> None:
         """Store a file's bytes at ``target``; under a temporary name until it is whole.

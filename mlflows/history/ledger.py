@@ -6,7 +6,7 @@ The same events in the same order always give the same steps, also after a resta
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from mlflows.history.spool import Event
 from mlflows.history.status import RunStatus
 from mlflows.history.tracking import Metric
 
+CLIENT = "client"
+"""Rank of what is logged from outside the job."""
 MAIN = ""
 """Key of the job's own run; child runs have their ids."""
 IMAGES = "images"
@@ -69,10 +71,14 @@ class Ledger:
 
     Args:
         properties: those it has already; a property is written once, the first value stays.
+        shapes: what was logged earlier.
+        steps: the next step of each key that was logged earlier.
     """
 
-    def __init__(self, properties: dict[str, str] | None = None) -> None:
-        self.shapes = Shapes()
+    def __init__(
+        self, properties: Mapping[str, str] | None = None, shapes: Shapes | None = None, steps: Mapping[str, int] | None = None
+    ) -> None:
+        self.shapes = shapes or Shapes()
         self.writes = Writes()
         self.failure: dict[str, Any] | None = None
         """What the job's own ``run.fail()`` said."""
@@ -81,13 +87,17 @@ class Ledger:
         self.ended = False
         self._tables: list[str] = []
         self._properties = dict(properties or {})
-        self._steps: dict[tuple[str, str], int] = {}
+        self._steps: dict[tuple[str, str], int] = {(CLIENT, key): step for key, step in (steps or {}).items()}
 
     def take(self, event: Event) -> None:
-        """Add what an event means; unknown kinds mean nothing."""
+        """Add what an event means; unknown kinds, and events that lack something, mean nothing."""
         handler = _HANDLERS.get(event.body["e"])
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(self, event)
+        except (KeyError, TypeError, ValueError, AttributeError):  # not written by our Run: it must not stop what follows
+            return
 
     def taken(self) -> Writes:
         """What is to be written; the ledger starts a new list."""
@@ -134,14 +144,16 @@ class Ledger:
         self.writes.documents.append(Document(limits.artifact_of(f"{event.body.get('kind', 'json')}/{name}.json"), value))
 
     def _tag(self, event: Event) -> None:
-        self._set_tags({str(event.body["key"]): event.body.get("value")})
+        self._set_user_tags({event.body["key"]: event.body.get("value")})
 
     def _tags(self, event: Event) -> None:
-        self._set_tags(event.body["tags"])
+        self._set_user_tags(event.body["tags"])
 
     def _untag(self, event: Event) -> None:
         keys = event.body["keys"]
         for key in [keys] if isinstance(keys, str) else keys:
+            if str(key).startswith(names.PREFIX):
+                continue
             self.writes.tags.pop(str(key), None)
             self.writes.removed.add(str(key))
 
@@ -176,6 +188,10 @@ class Ledger:
         """The run, if it is a child, has ended."""
         self.ended = True
         self.writes.end = (status, error)
+
+    def _set_user_tags(self, tags: dict[str, Any]) -> None:
+        """A script cannot set what only we may: its status, for one."""
+        self._set_tags({key: value for key, value in tags.items() if not str(key).startswith(names.PREFIX)})
 
     def _set_tags(self, tags: dict[str, Any]) -> None:
         for key, value in tags.items():

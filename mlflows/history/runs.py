@@ -49,7 +49,8 @@ def open_run(tracking: Tracking, spec: JobSpec, run_id: str, flow_run_id: str | 
     experiment_id = tracking.experiment_id(spec.experiment)
     wanted = [(names.RUN_ID, run_id), (names.FLOW_RUN_ID, flow_run_id)]
     for key, value in wanted:
-        for found in tracking.search_runs([experiment_id], tag_filter({key: value}), most=1) if value else ():
+        found = next(tracking.search_runs([experiment_id], tag_filter({key: value}), most=1), None) if value else None
+        if found is not None:
             return ref_of(found, spec.experiment)
     return create_script_run(tracking, spec, run_id, flow_run_id)
 
@@ -94,18 +95,20 @@ def find_run(tracking: Tracking, run_id: str, experiment_ids: Sequence[str] = ()
     """The run with SDK v1's id (or MLflow's) ``run_id``, in the given experiments or in all."""
     if re.fullmatch(r"[0-9a-f]{32}", run_id):
         return tracking.get_run(run_id)
-    for ids in [list(experiment_ids)] if experiment_ids else _experiment_pages(tracking):
-        for found in tracking.search_runs(ids, tag_filter({names.RUN_ID: run_id}), most=1):
-            return found
-    return None
+    if experiment_ids:
+        return next(tracking.search_runs(experiment_ids, tag_filter({names.RUN_ID: run_id}), most=1), None)
+    return next(search_all(tracking, {names.RUN_ID: run_id}), None)
 
 
 def find_by_flow_run(tracking: Tracking, flow_run_id: str) -> MlflowRun | None:
     """The run that a Prefect flow run opened."""
+    return next(search_all(tracking, {names.FLOW_RUN_ID: flow_run_id}), None)
+
+
+def search_all(tracking: Tracking, wanted: Mapping[str, str | None]) -> Iterator[MlflowRun]:
+    """Runs of all experiments that have these tags."""
     for ids in _experiment_pages(tracking):
-        for found in tracking.search_runs(ids, tag_filter({names.FLOW_RUN_ID: flow_run_id}), most=1):
-            return found
-    return None
+        yield from tracking.search_runs(ids, tag_filter(wanted))
 
 
 def ref_of(run: MlflowRun, experiment: str | None = None) -> RunRef:

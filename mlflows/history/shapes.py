@@ -21,6 +21,16 @@ class Shapes:
         self._series: dict[str, dict[str, list[Any]]] = {}
         self._long: dict[str, str] = {}
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Mapping[str, Any]], rank: str) -> Shapes:
+        """The inverse of to_json, as if one rank had logged it all; of a long series only its length is lost."""
+        shapes = cls()
+        for name, entry in document.items():
+            shapes._of(entry["kind"], name, rank).extend(entry.get("values", ()))
+            if "long" in entry:
+                shapes._long[name] = entry["long"]
+        return shapes
+
     def scalars(self, rank: str, name: str, values: Iterable[Any]) -> None:
         """Values of ``log`` or ``log_list``."""
         kept = self._of(SCALAR, name, rank)

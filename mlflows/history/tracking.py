@@ -43,7 +43,7 @@ class Metric(NamedTuple):
 
 
 class MlflowRun(NamedTuple):
-    """A run as the server tells it. Times in epoch milliseconds; ``metrics`` are the last values."""
+    """A run as the server tells it. Times in epoch milliseconds; ``metrics`` are the last values, ``steps`` their steps."""
 
     run_id: str
     experiment_id: str
@@ -55,6 +55,7 @@ class MlflowRun(NamedTuple):
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
+    steps: dict[str, int]
 
 
 class Tracking:
@@ -303,6 +304,7 @@ def _run_of(record: Mapping[str, Any]) -> MlflowRun:
         tags=tags,
         params=_mapping(data.get("params", ())),
         metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", ())},
+        steps={metric["key"]: int(metric.get("step", 0)) for metric in data.get("metrics", ())},
     )
 
 

@@ -26,7 +26,10 @@ def report(folder, job, records, outcome, started, ended):
     if outcome.rank is not None:
         log, code, found = _explained(folder, job, records, outcome)
         status.update(found)
-    elif outcome.state != "Completed":
+    elif outcome.state == "Completed":
+        for rank in records:
+            rank.code = rank.code or 0  # those of mpirun are known only by its own
+    else:
         status["log_tail"] = errors.shortened(errors.last_lines(os.path.join(folder, log)))
     status.update(
         {

@@ -312,6 +312,9 @@ REFERENCE = {
 }
 
 DIFFERENCES: dict[tuple[str, str], str] = {
+    ("Workspace", "list"): "all workspaces are on this machine, so the subscription may be left out",
+    ("Workspace", "update"): "what only Azure knows is taken by **azure",
+    ("Experiment", "start_logging"): "spelt out; SDK v1 passes them on unseen",
     ("_SubmittedRun", "__init__"): "only Run.get_context makes it, from the job's folder",
     ("_SubmittedRun", "__exit__"): "Run's, which the with statement calls by position",
     ("_OfflineRun", "upload_files"): "names, as Run's: a call by keyword then works in a job and outside",
@@ -319,6 +322,8 @@ DIFFERENCES: dict[tuple[str, str], str] = {
 """(class, method) -> why its parameters are not the reference's. An entry without a difference fails."""
 
 OF_THE_SUBMITTER = "a job asks through its mailbox, which has no such question; comes with Run outside a job"
+
+AZURE_ONLY = "names something that only Azure has"
 
 ABSENT: dict[tuple[str, str], str] = {
     ("Data", "create"): "comes with datasets",
@@ -331,6 +336,28 @@ ABSENT: dict[tuple[str, str], str] = {
     ("Environment", "build"): "comes with environment builds",
     ("Environment", "build_local"): "comes with environment builds",
     ("EnvironmentReference", "get_environment"): "comes with registered environments",
+    ("Workspace", "datasets"): "comes with datasets",
+    ("Workspace", "environments"): "comes with registered environments",
+    ("Workspace", "models"): "comes with serving",
+    ("Workspace", "webservices"): "comes with serving",
+    ("Workspace", "images"): "comes with serving",
+    ("Workspace", "service_context"): AZURE_ONLY,
+    ("Workspace", "discovery_url"): AZURE_ONLY,
+    ("Workspace", "private_endpoints"): AZURE_ONLY,
+    ("Workspace", "linked_services"): AZURE_ONLY,
+    ("Workspace", "update_dependencies"): AZURE_ONLY,
+    ("Workspace", "add_private_endpoint"): AZURE_ONLY,
+    ("Workspace", "delete_private_endpoint_connection"): AZURE_ONLY,
+    ("Workspace", "list_keys"): AZURE_ONLY,
+    ("Workspace", "diagnose_workspace"): AZURE_ONLY,
+    ("Workspace", "set_connection"): AZURE_ONLY,
+    ("Workspace", "list_connections"): AZURE_ONLY,
+    ("Workspace", "get_connection"): AZURE_ONLY,
+    ("Workspace", "delete_connection"): AZURE_ONLY,
+    ("Workspace", "sync_keys"): AZURE_ONLY,
+    ("Experiment", "workspace_object"): "SDK v1's older name of workspace",
+    ("Experiment", "from_directory"): "reads a project.json that only Azure's command line wrote",
+    ("Experiment", "get_docs_url"): "there is no page for each class",
     ("Run in a job", "add_type_provider"): "comes with HyperDrive and pipelines",
     ("Run in a job", "list"): OF_THE_SUBMITTER,
     ("Run in a job", "list_by_compute"): OF_THE_SUBMITTER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -438,3 +439,19 @@ def test_every_public_parameter_has_a_bad_input() -> None:
     elsewhere = {"run_config", "resume_from", "_telemetry_values"}
     named = {name for given, _, _ in BAD if isinstance(given, dict) for name in given}
     assert set(inspect.signature(ScriptRunConfig).parameters) - elsewhere <= named
+
+
+def test_appended_arguments_arrive_in_a_real_shell(frozen: Freeze) -> None:
+    arguments = ["it's", 'say "x"', "$HOME `id`", "a\\b", "", "new\nline", "*", "-n", "$AZUREML_DATAREFERENCE_d/x y"]
+    printer = f'{sys.executable} -c "import json, sys; print(json.dumps(sys.argv[1:]))"'
+    command = frozen(command=printer, arguments=arguments).command
+    environment = {"AZUREML_DATAREFERENCE_d": "/data/my set", "HOME": "/root"}
+    done = subprocess.run(["/bin/sh", "-c", str(command)], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [*arguments[:-1], "/data/my set/x y"]
+
+
+def test_prefect_can_validate_the_result(frozen: Freeze) -> None:
+    import pydantic
+
+    spec = frozen(environment=Environment("mine"), distributed_job_config=MpiConfiguration(2, 2), arguments=["a"])
+    assert pydantic.TypeAdapter(JobSpec).validate_python(spec.to_dict()) == spec

@@ -1,0 +1,256 @@
+"""Following a run to its end, with or without showing its log.
+
+On the machine that has the job folder the log is read there, as it grows; elsewhere MLflow is asked, for the status and for what is new
+in the uploaded log.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mlflows.history import status
+from mlflows.history import tags as names
+from mlflows.history.artifacts import Artifacts
+from mlflows.history.tracking import MlflowRun, Tracking, TrackingUnreachable
+from mlflows.job import layout
+
+LOCAL_SECONDS = 0.015
+ASK_SECONDS = 2.0
+"""How often MLflow is asked beside a local folder: whoever should have written closed.json there may be dead."""
+FIRST_POLL, SLOWEST_POLL, POLL_GROWTH = 0.5, 2.0, 1.2
+STATUS_SECONDS = 1.0
+"""A status before the log begins is shown if it lasts longer."""
+PATIENCE = 120.0
+"""Seconds without an answer from MLflow after which waiting ends with its error."""
+_LOG = re.compile(r"std_log(_process_0*|_rank_0*|_node0*|)\.txt")
+
+Write = Callable[[str], object]
+
+
+def follow(tracking: Tracking, mlflow_run_id: str, artifacts: Artifacts, folder: Path | None, show: bool) -> MlflowRun:
+    """Wait until the run has ended; its record then.
+
+    Args:
+        tracking: the MLflow server.
+        mlflow_run_id: the run.
+        artifacts: of the run.
+        folder: its job folder where this process knows it; else it is looked for by the run's tags.
+        show: print the log.
+
+    Raises:
+        TrackingUnreachable: MLflow did not answer for two minutes.
+    """
+    server = _Server(tracking, mlflow_run_id)
+    if folder is None:
+        folder = local_folder(server.ask())
+    screen = _Screen(sys.stdout.write if show else _silent)
+    if folder is not None:
+        _follow_folder(folder, server, screen)
+    return _follow_server(server, artifacts, screen)
+
+
+def local_folder(run: MlflowRun | None) -> Path | None:
+    """The job folder of a run, if it is on this machine."""
+    if run is None or run.tags.get(names.HOST) != socket.gethostname():
+        return None
+    folder = Path(run.tags.get(names.JOB_FOLDER, ""))
+    return folder if folder.is_absolute() and folder.is_dir() else None
+
+
+def chosen_log(log_names: list[str]) -> str | None:
+    """Of the names in user_logs the one that is shown: the only one, or the first rank's."""
+    return next((name for name in sorted(log_names) if _LOG.fullmatch(name)), None)
+
+
+def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
+    """Until the folder is closed, or MLflow says that the run has ended."""
+    import http.client  # noqa: F401  (the first request comes when the run ends; its import need not wait until then)
+
+    tail: _Tail | None = None
+    closed, waiting, next_question = folder / layout.CLOSED_FILE, True, time.monotonic() + STATUS_SECONDS
+    while True:
+        ended = closed.exists()
+        tail = tail or _Tail.of(folder / layout.USER_LOGS)
+        if tail is not None:
+            screen.text(tail.name, tail.read())
+            waiting = False
+        if ended:
+            return
+        if time.monotonic() >= next_question:
+            if server.ended():
+                return
+            screen.state(server.word if waiting else "")
+            next_question = time.monotonic() + (STATUS_SECONDS if waiting else ASK_SECONDS)
+        time.sleep(LOCAL_SECONDS)
+
+
+def _follow_server(server: _Server, artifacts: Artifacts, screen: _Screen) -> MlflowRun:
+    """Until MLflow says that the run has ended; what the screen has not shown of the log is shown."""
+    pause = FIRST_POLL
+    while True:
+        ended = server.ended()
+        new = screen.wanted and server.last is not None and _remote(artifacts, screen)
+        if ended and server.last is not None:
+            screen.finish()
+            return server.last
+        screen.state(server.word)
+        pause = FIRST_POLL if new else min(SLOWEST_POLL, pause * POLL_GROWTH)
+        time.sleep(pause)
+
+
+def _remote(artifacts: Artifacts, screen: _Screen) -> bool:
+    """Show what is new in the uploaded log; whether something was."""
+    try:
+        if screen.name is None:
+            found = chosen_log([os.path.basename(file.path) for file in artifacts.files(layout.USER_LOGS)])
+            if found is None:
+                return False
+            screen.name = f"{layout.USER_LOGS}/{found}"
+        new = artifacts.read_from(screen.name, screen.shown)
+    except TrackingUnreachable:
+        return False
+    screen.text(screen.name, new)
+    return bool(new)
+
+
+class _Server:
+    """What MLflow says about a run; a server that is away for a while does not end the waiting."""
+
+    def __init__(self, tracking: Tracking, mlflow_run_id: str) -> None:
+        self._tracking = tracking
+        self._run_id = mlflow_run_id
+        self._heard = time.monotonic()
+        self.last: MlflowRun | None = None
+        self.word = ""
+
+    def ask(self) -> MlflowRun | None:
+        """The run now; None if there is no answer.
+
+        Raises:
+            TrackingUnreachable: there was none for two minutes.
+        """
+        try:
+            self.last = self._tracking.get_run(self._run_id)
+        except TrackingUnreachable:
+            if time.monotonic() - self._heard > PATIENCE:
+                raise
+            return None
+        self._heard = time.monotonic()
+        self.word = status.status_of(self.last.tags, self.last.status)
+        return self.last
+
+    def ended(self) -> bool:
+        """Whether the run has ended."""
+        return self.ask() is not None and self.word in status.TERMINAL
+
+
+class _Tail:
+    """A log that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self.name = f"{layout.USER_LOGS}/{path.name}"
+
+    @classmethod
+    def of(cls, folder: Path) -> _Tail | None:
+        """The log to show, once it is there."""
+        try:
+            found = chosen_log(os.listdir(folder))
+        except OSError:
+            return None
+        return cls(folder / found) if found else None
+
+    def read(self) -> bytes:
+        """What is new."""
+        try:
+            if os.stat(self._path).st_size <= self._offset:
+                return b""
+            with open(self._path, "rb") as handle:
+                handle.seek(self._offset)
+                data = handle.read()
+        except OSError:
+            return b""
+        self._offset += len(data)
+        return data
+
+
+class _Screen:
+    """What has been shown so far."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._state = ""
+        self._since = 0.0
+        self._at_line_start = True
+        self.wanted = write is not _silent
+        self.name: str | None = None
+        self.shown = 0
+        """Bytes of the log."""
+
+    def text(self, name: str, data: bytes) -> None:
+        """Show more of the log, after its heading if it is the first."""
+        if not data:
+            return
+        if not self.shown:
+            self.name = name
+            heading = f"Streaming {name}"
+            self._write(f"{heading}\n{'=' * len(heading)}\n\n")
+        self.shown += len(data)
+        text = self._decoder.decode(data)
+        self._write(text)
+        self._at_line_start = text.endswith("\n")
+        if self.wanted:
+            sys.stdout.flush()
+
+    def state(self, word: str) -> None:
+        """Before the log begins: a status that lasts is shown once."""
+        if self.shown or not word or word in status.TERMINAL:
+            return
+        if word == self._state or word == status.RunStatus.RUNNING:
+            return
+        self._state = word
+        self._write(f"{word} ...\n")
+        if self.wanted:
+            sys.stdout.flush()
+
+    def finish(self) -> None:
+        """The rest of a character, and an end to an unfinished line."""
+        self._write(self._decoder.decode(b"", final=True))
+        if not self._at_line_start:
+            self._write("\n")
+
+
+def _silent(text: str) -> None:
+    return None
+
+
+def header(run_id: str, url: str) -> str:
+    """What is printed before the log, and after it."""
+    return f"RunId: {run_id}\nWeb View: {url}\n"
+
+
+def failure(error: dict[str, Any], log_path: Path | None, url: str) -> dict[str, Any]:
+    """The error as the exception shows it: with the log's last lines and where the whole of it is."""
+    details = dict(error)
+    if log_path is not None and log_path.is_file():
+        details["log"] = str(log_path)
+        if not details.get("log_tail"):
+            details["log_tail"] = _last_lines(log_path)
+    details["url"] = url
+    return {"error": details}
+
+
+def _last_lines(path: Path, most: int = 20) -> list[str]:
+    with open(path, "rb") as handle:
+        handle.seek(max(0, os.path.getsize(path) - 16384))
+        return handle.read().decode("utf-8", "replace").splitlines()[-most:]

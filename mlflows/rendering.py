@@ -1,0 +1,42 @@
+"""What would be started, without starting anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflows import settings
+from mlflows.compute.local import LocalHome
+from mlflows.compute.protocol import Launch
+from mlflows.data import snapshot
+from mlflows.environments.resolve import resolve_interpreter
+from mlflows.flows.variables import script_variables
+from mlflows.history.runs import RunRef
+from mlflows.settings import Servers
+from mlflows.spec import JobSpec
+
+NOT_YET = "<known when the run starts>"
+
+
+def process_of(spec: JobSpec, run_id: str) -> dict[str, Any]:
+    """The command and the job file of a run on this machine; what only a server can say is NOT_YET.
+
+    Raises:
+        UserErrorException: its environment cannot be provided.
+    """
+    run = RunRef(run_id, NOT_YET, NOT_YET, spec.experiment, NOT_YET)
+    launch = Launch(
+        spec=spec,
+        run_id=run_id,
+        attempt=0,
+        folder=settings.job_folder(run_id),
+        interpreter=resolve_interpreter(spec.environment),
+        snapshot_store=snapshot.store_of(spec.workspace),
+        variables=script_variables(run, spec, _servers()),
+    )
+    return LocalHome().render(launch)
+
+
+def _servers() -> Servers:
+    """Those that are configured; a submit would start what is missing."""
+    prefect, mlflow = settings.configured_prefect() or NOT_YET, settings.configured_mlflow() or NOT_YET
+    return Servers(prefect, mlflow, prefect, mlflow, local=False)
