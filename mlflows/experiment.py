@@ -19,10 +19,11 @@ from mlflows.config.script_run_config import ScriptRunConfig
 from mlflows.data import snapshot
 from mlflows.data.ignore import NEVER_CODE
 from mlflows.exceptions import AzureMLException, UserErrorException
-from mlflows.flows.handoff import hand_over
+from mlflows.flows.handoff import Handoff
 from mlflows.history import closing, runs
 from mlflows.history.closing import Outcome
 from mlflows.history.run import Run, ScriptRun
+from mlflows.history.runs import RunRef
 from mlflows.history.tracking import Tracking
 from mlflows.spec import JobSpec
 
@@ -305,16 +306,21 @@ class Experiment:
             taken = self._take_snapshot(spec.source_directory)
             spec = spec.replace(snapshot=taken, properties={**spec.properties, "ContentSnapshotId": taken})
         spec = spec.replace(properties={**spec.properties, **git.properties(spec.source_directory)})
-        tracking = self._tracking()
-        ref = runs.open_run(tracking, spec, run_id)
+        with Handoff(spec, run_id, servers) as handoff:
+            # Prefect makes its flow run while MLflow makes its run
+            ref = self._made(spec, run_id)
+            try:
+                flow_run_id = handoff.go()
+            except Exception as error:
+                message = error.message if isinstance(error, AzureMLException) else f"{type(error).__name__}: {error}"
+                closing.close(self._tracking(), ref, Outcome("Failed", {"code": "SystemError", "message": message}))
+                raise
+        return ScriptRun(self, run_id, _ref=ref, _folder=settings.job_folder(run_id), _flow_run_id=flow_run_id)
+
+    def _made(self, spec: JobSpec, run_id: str) -> RunRef:
+        ref = runs.create_script_run(self._tracking(), spec, run_id)
         runs.remember(settings.job_folder(run_id), ref)
-        try:
-            hand_over(spec, run_id, servers)
-        except Exception as error:
-            message = error.message if isinstance(error, AzureMLException) else f"{type(error).__name__}: {error}"
-            closing.close(tracking, ref, Outcome("Failed", {"code": "SystemError", "message": message}))
-            raise
-        return ScriptRun(self, run_id, _ref=ref)
+        return ref
 
     _launch = _start
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
-import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -74,7 +73,7 @@ class Artifacts:
         if self._proxy is not None:
             self._put(artifact, data)
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with _scratch() as folder:
             path = Path(folder, "data")
             path.write_bytes(data)
             self._upload_by_library(path, artifact)
@@ -86,7 +85,7 @@ class Artifacts:
             NotFound: there is none.
         """
         if self._proxy is None:
-            with tempfile.TemporaryDirectory() as folder:
+            with _scratch() as folder:
                 self.download(artifact, Path(folder, "data"))
                 return Path(folder, "data").read_bytes()
         with translated(self._tracking.uri):
@@ -160,19 +159,21 @@ class Artifacts:
 
     def _upload_by_library(self, source: Path, artifact: str) -> None:
         folder, name = posixpath.split(artifact)
-        with tempfile.TemporaryDirectory() as temporary:
+        with _scratch() as temporary:
             link = Path(temporary, name)  # the library names an artifact after its file
             link.symlink_to(source.absolute())
             _repository(self._tracking, self.uri).log_artifact(str(link), folder or None)
 
     def _download_by_library(self, artifact: str, target: Path) -> None:
-        with tempfile.TemporaryDirectory() as temporary:
+        with _scratch() as temporary:
             try:
                 found = _repository(self._tracking, self.uri).download_artifacts(artifact, temporary)
             except (OSError, ImportError):
                 raise
             except Exception as error:  # each kind of store has its own
                 raise NotFound(f"Artifact {artifact!r} could not be read from {self.uri}: {error}") from error
+            import shutil
+
             shutil.move(found, target)
 
 
@@ -190,6 +191,12 @@ class _Exactly:
             raise OSError(f"{self._handle.name} became shorter while it was uploaded")
         self._left -= len(data)
         return data
+
+
+def _scratch() -> AbstractContextManager[str]:
+    import tempfile  # 10 ms, for stores that only the library reaches
+
+    return tempfile.TemporaryDirectory()
 
 
 def _repository(tracking: Tracking, uri: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ class Files(BaseRun):
         artifact = _checked_name(name)
         if models.exists(self._artifacts(), artifact):
             raise UserErrorException(
-                f"Resource Conflict: ArtifactId {artifact} already exists in run {self.id}. Files of a run are not replaced: use another name"
+                f"Resource Conflict: ArtifactId {artifact} already exists in run {self.id}. "
+                "Files of a run are not replaced: use another name"
             )
         if hasattr(path_or_stream, "read"):
             self._upload_stream(artifact, path_or_stream)
@@ -141,10 +141,13 @@ class Files(BaseRun):
             self._artifacts().download(describe.log_name(name), target)
         except NotFound as error:
             raise UserErrorException(
-                f"File with path {name!r} was not found in run {self.id}. Available files: {', '.join(self.get_file_names()[:50]) or 'none'}"
+                f"File with path {name!r} was not found in run {self.id}. "
+                f"Available files: {', '.join(self.get_file_names()[:50]) or 'none'}"
             ) from error
 
     def _upload_stream(self, artifact: str, stream: Any) -> None:
+        import tempfile  # 10 ms
+
         with tempfile.NamedTemporaryFile() as temporary:
             while chunk := stream.read(1 << 20):
                 temporary.write(chunk.encode() if isinstance(chunk, str) else chunk)

@@ -93,7 +93,9 @@ class LogCalls(BaseRun):
             self._artifacts().write(f"{IMAGES}/{os.path.basename(file)}", _png(plot))
         self._take("image", name=str(name), file=file)
 
-    def get_metrics(self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False) -> dict[str, Any]:
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
+    ) -> dict[str, Any]:
         """Metrics: a value, a list for a series, a dict of lists for a table (of values for a single row), an address for an image.
 
         Args:
@@ -116,11 +118,11 @@ class LogCalls(BaseRun):
     def _descendants(self, kind: str | None) -> Any:
         raise NotImplementedError
 
-    def _take(self, kind: str, **body: Any) -> None:
+    def _take(self, event: str, /, **body: Any) -> None:
         if self._ledger is None:
             self._ledger = self._opened()
         ledger = self._ledger
-        ledger.take(Event(CLIENT, 0, {"t": int(time.time() * 1000), "e": kind, **body}))
+        ledger.take(Event(CLIENT, 0, {"t": int(time.time() * 1000), "e": event, **body}))
         writes = ledger.taken()
         for document in writes.documents:
             self._artifacts().write(document.artifact, json.dumps(document.value).encode())

@@ -74,7 +74,7 @@ class Run(LogCalls, Files, Tree):
         return cls.get_context(allow_offline=False)
 
     @staticmethod
-    def get(workspace: Any, run_id: str) -> Run:
+    def get(workspace: Any, run_id: str) -> Any:
         """A run of a workspace by its id, as an object of its type.
 
         Raises:
@@ -257,7 +257,9 @@ class Run(LogCalls, Files, Tree):
 
     # its life
 
-    def wait_for_completion(self, show_output: bool = False, wait_post_processing: bool = False, raise_on_error: bool = True) -> dict[str, Any]:
+    def wait_for_completion(
+        self, show_output: bool = False, wait_post_processing: bool = False, raise_on_error: bool = True
+    ) -> dict[str, Any]:
         """Wait until the run has ended and everything of it is in the history; its details.
 
         Args:
@@ -332,7 +334,7 @@ class Run(LogCalls, Files, Tree):
 
     # helpers
 
-    def _related(self, record: MlflowRun) -> Run:
+    def _related(self, record: MlflowRun) -> Any:
         return run_of(self._experiment, record)
 
     def _run_definition(self) -> dict[str, Any]:
@@ -354,7 +356,7 @@ class Run(LogCalls, Files, Tree):
         if self.status != RunStatus.FAILED:
             return details
         log = folder / layout.USER_LOGS / (streaming.chosen_log(_names_in(folder / layout.USER_LOGS)) or layout.STD_LOG) if folder else None
-        report = json.dumps(streaming.failure(details["error"]["error"], log, url), indent=4)
+        report = json.dumps(streaming.failure(details["error"]["error"], log, url), indent=4, ensure_ascii=False)
         if raise_on_error:
             raise ActivityFailedException(report)
         if show:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +13,7 @@ from typing import Any
 
 from mlflows.history import status
 from mlflows.history import tags as names
-from mlflows.history.tracking import MlflowRun, Tracking
+from mlflows.history.tracking import MlflowRun, NotFound, Tracking
 from mlflows.spec import JobSpec, looks_secret
 
 SCRIPT_RUN = "azureml.scriptrun"
@@ -38,7 +36,7 @@ class RunRef:
 def new_run_id(experiment: str) -> str:
     """``<experiment>_<epoch s>_<8 hex>``, as SDK v1 makes them."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", experiment).strip("-")[:64] or "run"
-    return f"{slug}_{int(time.time())}_{secrets.token_hex(4)}"
+    return f"{slug}_{int(time.time())}_{os.urandom(4).hex()}"
 
 
 def open_run(tracking: Tracking, spec: JobSpec, run_id: str, flow_run_id: str | None = None) -> RunRef:
@@ -94,7 +92,10 @@ def create(
 def find_run(tracking: Tracking, run_id: str, experiment_ids: Sequence[str] = ()) -> MlflowRun | None:
     """The run with SDK v1's id (or MLflow's) ``run_id``, in the given experiments or in all."""
     if re.fullmatch(r"[0-9a-f]{32}", run_id):
-        return tracking.get_run(run_id)
+        try:
+            return tracking.get_run(run_id)
+        except NotFound:
+            return None
     if experiment_ids:
         return next(tracking.search_runs(experiment_ids, tag_filter({names.RUN_ID: run_id}), most=1), None)
     return next(search_all(tracking, {names.RUN_ID: run_id}), None)
@@ -182,6 +183,8 @@ def params_of(spec: JobSpec) -> dict[str, str]:
 
 def user() -> str:
     """Name of the person; in a container without a passwd entry the number of the user."""
+    import getpass  # brings termios; a few ms
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

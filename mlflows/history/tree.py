@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -130,7 +130,7 @@ class Tree(BaseRun):
         return (run for run in runs.children(self._tracking(), self._record(), True) if runs.matches(run, kind=kind))
 
     def _new_child(self, name: str | None, run_id: str | None, tags: Mapping[str, str]) -> Any:
-        tracking, identity = self._tracking(), run_id or f"{self.id}_{uuid.uuid4().hex[:8]}"
+        tracking, identity = self._tracking(), run_id or f"{self.id}_{os.urandom(4).hex()}"
         own = {**tags, names.TYPE: self._record().tags.get(names.TYPE, runs.INTERACTIVE_RUN)}
         ref = runs.create(tracking, self._ref.experiment, identity, name, own, self._ref.mlflow_run_id, RunStatus.RUNNING)
         return self._related(tracking.get_run(ref.mlflow_run_id))

@@ -14,6 +14,8 @@ _EXCEPTION = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(: ?(?P<text>.*))?$")
 _SYNTAX_ERROR = re.compile(r"^(SyntaxError|IndentationError|TabError): ")
 _OUR_MESSAGE = re.compile(r"^\tMessage: (.*)$")
 _MARGIN = " |+"
+_BY_SHELL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGPIPE, signal.SIGTERM)
+"""What a shell's 128 + number means, where a program would hardly choose that code itself."""
 
 
 class Failure:
@@ -48,19 +50,19 @@ def exit_sentence(code):
     # type: (int) -> str
     """``code`` in words, with a hint where one number has a usual cause."""
     if code < 0:
-        return "User program was killed by {} (signal {}){}".format(signal_name(-code), -code, _hint(-code))
+        return "User program was killed by {}{}".format(signal_words(-code), _hint(-code))
     sentence = "User program failed with exit code {}".format(code)
-    if code > 128 and signal_name(code - 128) != "signal {}".format(code - 128):
-        return "{}: killed by {} (signal {}){}".format(sentence, signal_name(code - 128), code - 128, _hint(code - 128))
+    if code - 128 in _BY_SHELL:
+        return "{}: killed by {}{}".format(sentence, signal_words(code - 128), _hint(code - 128))
     hints = {126: ": the command cannot be executed", 127: ": command not found"}
     return sentence + hints.get(code, "")
 
 
-def signal_name(number):
+def signal_words(number):
     # type: (int) -> str
-    """SIGKILL for 9."""
+    """``SIGKILL (signal 9)``."""
     try:
-        return signal.Signals(number).name
+        return "{} (signal {})".format(signal.Signals(number).name, number)
     except ValueError:
         return "signal {}".format(number)
 

@@ -409,9 +409,9 @@ class Run(Answers):
 
     __str__ = __repr__
 
-    def _record(self, kind, **fields):
+    def _record(self, _event, **fields):
         # type: (str, object) -> None
-        event = {"t": _now(), "e": kind}
+        event = {"t": _now(), "e": _event}
         event.update(fields)
         if self._child_id:
             event["run"] = self._child_id

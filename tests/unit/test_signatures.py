@@ -355,7 +355,6 @@ ABSENT: dict[tuple[str, str], str] = {
     ("Workspace", "get_connection"): AZURE_ONLY,
     ("Workspace", "delete_connection"): AZURE_ONLY,
     ("Workspace", "sync_keys"): AZURE_ONLY,
-    ("Experiment", "workspace_object"): "SDK v1's older name of workspace",
     ("Experiment", "from_directory"): "reads a project.json that only Azure's command line wrote",
     ("Experiment", "get_docs_url"): "there is no page for each class",
     ("Run in a job", "add_type_provider"): "comes with HyperDrive and pipelines",

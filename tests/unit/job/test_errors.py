@@ -32,13 +32,13 @@ def log_of(tmp_path, text, python=sys.executable):
         ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("class E(Exception): pass\nclass A:\n    class B(E): pass\nraise A.B('nested')", "B: nested"),
         ("import atexit\natexit.register(print, 'bye')\nraise OSError(28, 'No space')", "OSError: [Errno 28] No space"),
-        ("raise ValueError('grüße')", "ValueError: grüße"),
+        ("raise ValueError('grüße')", "ValueError: "),
     ],
 )
 def test_exceptions(tmp_path, any_python, text, message):
     log, code = log_of(tmp_path, "# -*- coding: utf-8 -*-\n" + text, any_python)
     failure = errors.explain(log, code)
-    assert failure.message.startswith("User program failed with " + message.replace("grüße", "")[: len(message)].rstrip())
+    assert failure.message.startswith("User program failed with " + message)
     assert failure.traceback and failure.traceback.splitlines()[0].lstrip().startswith(("Traceback", "File"))
 
 
@@ -104,7 +104,7 @@ def test_no_log(tmp_path):
         (134, "User program failed with exit code 134: killed by SIGABRT (signal 6)"),
         (255, "User program failed with exit code 255"),
         (-64, "User program was killed by SIGRTMAX (signal 64)"),
-        (-40, "User program was killed by signal 40 (signal 40)"),
+        (-40, "User program was killed by signal 40"),
     ],
 )
 def test_exit_sentence(code, sentence):
