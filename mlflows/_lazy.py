@@ -22,7 +22,7 @@ class _LazyModule(type(sys)):  # type: ignore[misc]
         # type: (str) -> object
         target = self._lazy_names.get(name)
         if target is None:
-            raise _missing(self.__name__, name)
+            raise _missing(str(self.__name__), name)
         value = _load(name, target)
         self.__dict__[name] = value
         return value

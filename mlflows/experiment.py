@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from mlflows import git, settings
+from mlflows import git, interactive, settings
 from mlflows.compute.targets import LOCAL, ComputeTarget
 from mlflows.config.freeze import freeze
+from mlflows.config.run_definition import run_definition
 from mlflows.config.script_run_config import ScriptRunConfig
 from mlflows.data import snapshot
 from mlflows.data.ignore import NEVER_CODE
@@ -66,7 +67,7 @@ class Experiment:
         UserErrorException: a bad name; not a workspace.
     """
 
-    _launch: ClassVar[Callable[[Experiment, JobSpec, str], Any]]
+    _launch: ClassVar[Callable[[Experiment, JobSpec, str, bool], Any]]
     """What submit does with a valid JobSpec: start it, or, for ``mlflows render``, show it."""
 
     def __init__(
@@ -136,14 +137,14 @@ class Experiment:
             ExperimentExecutionException: the run could not be started; it is in the history as Failed, if the history was reached.
             TypeError: an unknown option.
         """
-        spec, run_id = self._specified(config, tags, **kwargs)
-        return self._launch(spec, run_id)  # type: ignore[no-any-return]
+        return self._launch(*self._specified(config, tags, **kwargs))  # type: ignore[no-any-return]
 
     def render(self, config: ScriptRunConfig, tags: Mapping[str, str] | None = None, **kwargs: Any) -> dict[str, Any]:
         """What submit would start, as JSON values; nothing is started. Arguments and errors as in submit."""
         from mlflows.rendering import process_of  # a home imports asyncio, which a submit does without
 
-        return process_of(*self._specified(config, tags, **kwargs))
+        spec, run_id, _ = self._specified(config, tags, **kwargs)
+        return process_of(spec, run_id)
 
     def start_logging(
         self,
@@ -165,11 +166,13 @@ class Experiment:
 
         Raises:
             SnapshotException: the folder cannot be stored.
-            UserErrorException: a bad ``run_id``.
+            UserErrorException: a bad ``run_id``, or one that is taken.
         """
         identifier = _checked_run_id(run_id) or runs.new_run_id(self._name)
+        if run_id:
+            self._refuse_twin(run_id)
         taken = None if snapshot_directory is None else self._take_snapshot(snapshot_directory)
-        return Run._start_interactive(self, identifier, display_name or name, outputs, taken)
+        return interactive.start(self, identifier, display_name or name, outputs, taken)
 
     def get_runs(
         self,
@@ -290,7 +293,8 @@ class Experiment:
         run_id: str | None = None,
         _parent_run_id: str | None = None,
         **options: Any,
-    ) -> tuple[JobSpec, str]:
+    ) -> tuple[JobSpec, str, bool]:
+        """What is to be started, its id, and whether somebody chose that id: one made up needs no asking whether it is taken."""
         unknown = [name for name in options if name not in _IGNORED_OPTIONS]
         if unknown:
             raise TypeError(f"submit() got an unexpected keyword argument {unknown[0]!r}")
@@ -298,9 +302,11 @@ class Experiment:
             raise AzureMLException(f"config: a {type(config).__name__} cannot be submitted, only a ScriptRunConfig can: {config!r}.")
         identifier = _checked_run_id(run_id) or runs.new_run_id(self._name)
         spec = _frozen(config, self._workspace, self._name, tags)
-        return spec.replace(parent_run_id=_parent_run_id), identifier
+        return spec.replace(parent_run_id=_parent_run_id), identifier, run_id is not None
 
-    def _start(self, spec: JobSpec, run_id: str) -> ScriptRun:
+    def _start(self, spec: JobSpec, run_id: str, chosen_id: bool = False) -> ScriptRun:
+        if chosen_id:
+            self._refuse_twin(run_id)
         servers = self._workspace._servers()
         if spec.snapshot_project:
             taken = self._take_snapshot(spec.source_directory)
@@ -315,7 +321,12 @@ class Experiment:
                 message = error.message if isinstance(error, AzureMLException) else f"{type(error).__name__}: {error}"
                 closing.close(self._tracking(), ref, Outcome("Failed", {"code": "SystemError", "message": message}))
                 raise
-        return ScriptRun(self, run_id, _ref=ref, _folder=settings.job_folder(run_id), _flow_run_id=flow_run_id)
+        known = {"_ref": ref, "_folder": settings.job_folder(run_id), "_definition": run_definition(spec), "_flow_run_id": flow_run_id}
+        return ScriptRun(self, run_id, spec.source_directory, **known)
+
+    def _refuse_twin(self, run_id: str) -> None:
+        if runs.find_run(self._tracking(), run_id) is not None:
+            raise UserErrorException(f"run_id: there is a run {run_id!r} already. Choose another id, or leave it out.")
 
     def _made(self, spec: JobSpec, run_id: str) -> RunRef:
         ref = runs.create_script_run(self._tracking(), spec, run_id)

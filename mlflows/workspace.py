@@ -6,20 +6,25 @@ service that knows workspaces: whoever opens one by name has it.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflows import settings, workspace_config
 from mlflows.compute.targets import ComputeTarget, targets_of
-from mlflows.data import workspace_file
+from mlflows.data import snapshot, workspace_file
 from mlflows.data.datastore import Datastore, LocalFolderDatastore, datastores_of
+from mlflows.environments.environment import Environment
 from mlflows.exceptions import UserErrorException, WorkspaceException
 from mlflows.experiment import Experiment
 from mlflows.flows import services
+from mlflows.history.models import RegisteredModel, model_of
 from mlflows.history.run import Run
 from mlflows.history.tracking import Tracking
 from mlflows.keyvault import Keyvault
@@ -264,6 +269,20 @@ class Workspace:
         """All experiments of the MLflow server, by name."""
         return {experiment.name: experiment for experiment in Experiment.list(self)}
 
+    @property
+    def models(self) -> dict[str, RegisteredModel]:
+        """The newest version of each model of the MLflow server, by name."""
+        versions = [version for model in _registered_models(self._tracking()) for version in model.get("latest_versions", ())]
+        found = sorted(map(model_of, versions), key=lambda model: model.version)
+        return {model.name: model for model in found}
+
+    @property
+    def _nothing(self) -> dict[str, Any]:
+        """Of these kinds none can be registered in this version."""
+        return {}
+
+    datasets = environments = webservices = images = linked_services = private_endpoints = _nothing
+
     def get_default_datastore(self) -> LocalFolderDatastore:
         """The default datastore."""
         return Datastore.get_default(self)
@@ -300,12 +319,11 @@ class Workspace:
         Raises:
             UserErrorException: there is none.
         """
-        return Run.get(self, run_id)
+        found: Run = Run.get(self, run_id)
+        return found
 
     def __repr__(self) -> str:
-        return (
-            f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, resource_group={self.resource_group!r})"
-        )
+        return f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, resource_group={self.resource_group!r})"
 
     def _word(self, key: str) -> str:
         return str(self._record.get(key) or LOCAL)
@@ -329,9 +347,37 @@ class Workspace:
     def _prefect(self) -> RestClient:
         return RestClient(self._servers().prefect_api_url, settings.prefect_headers())
 
+    def _environment(self, definition: Mapping[str, Any]) -> Environment:
+        """The environment of a run's definition."""
+        return Environment._deserialize(definition)
+
+    def _take_snapshot(self, path: StrPath) -> str:
+        """Store a folder, or one file as a folder of its own; the snapshot's id."""
+        if not os.path.isfile(path):
+            return snapshot.take(Path(path), snapshot.store_of(self.name)).id
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy2(path, folder)
+            return snapshot.take(Path(folder), snapshot.store_of(self.name)).id
+
+    def _restore_snapshot(self, identifier: str, path: StrPath) -> str:
+        """Write a snapshot to a new folder in ``path``; the folder."""
+        target = Path(path) / f"snapshot_{identifier[:16]}"
+        snapshot.materialize(identifier, snapshot.store_of(self.name), target)
+        return str(target)
+
     def _experiment(self, name: str) -> Experiment:
         """An experiment that MLflow has, whatever its name."""
         return Experiment(self, name, _skip_name_validation=True)
+
+
+def _registered_models(tracking: Tracking) -> Iterator[dict[str, Any]]:
+    query: dict[str, Any] = {"max_results": 1000}
+    while True:
+        answer = tracking.get("registered-models/search", query)
+        yield from answer.get("registered_models", ())
+        if not answer.get("next_page_token"):
+            return
+        query = {**query, "page_token": answer["next_page_token"]}
 
 
 def _opened(path: str | None) -> Workspace:
@@ -364,7 +410,8 @@ def _known_or_new(name: str, given: Mapping[str, str], sku: Any, tags: Mapping[s
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserErrorException(
-            f"workspace_name: {name!r} is not the name of a workspace. Use 3 to 33 letters, digits, hyphens and underscores, no hyphen first."
+            f"workspace_name: {name!r} is not the name of a workspace. "
+            "Use 3 to 33 letters, digits, hyphens and underscores, a letter or digit first."
         )
 
 

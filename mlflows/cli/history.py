@@ -98,11 +98,11 @@ def _run(identifier: str) -> Run:
     """The run of this id, or the only one whose id begins so."""
     workspace = Workspace._here()
     try:
-        return Run.get(workspace, identifier)
+        return workspace.get_run(identifier)
     except UserErrorException:
         matching = _beginning_with(workspace._tracking(), identifier)
     if len(matching) == 1:
-        return Run.get(workspace, matching[0])
+        return workspace.get_run(matching[0])
     if matching:
         raise UserErrorException(f"Several runs begin with {identifier!r}: {', '.join(matching)}.")
     raise UserErrorException(f"There is no run {identifier!r}. `mlflows runs` lists them.")

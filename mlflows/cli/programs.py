@@ -30,7 +30,7 @@ def render(options: argparse.Namespace) -> int:
     from mlflows.experiment import Experiment
 
     program = _program(options)
-    Experiment._launch = _show_and_end  # type: ignore[assignment]
+    Experiment._launch = _show_and_end
     sys.argv = [program, *options.arguments]
     sys.path[:1] = [os.path.dirname(os.path.abspath(program)), str(IMPORT_NAMES)]
     runpy.run_path(program, run_name="__main__")
@@ -49,7 +49,7 @@ def _program(options: argparse.Namespace) -> str:
     return str(options.program)
 
 
-def _show_and_end(experiment: Any, spec: Any, run_id: str) -> NoReturn:
+def _show_and_end(experiment: Any, spec: Any, run_id: str, chosen_id: bool) -> NoReturn:
     from mlflows.rendering import process_of
 
     print(json.dumps(process_of(spec, run_id), indent=2))

@@ -44,6 +44,7 @@ class ProvisioningConfiguration:
     tags: dict[str, str] = field(default_factory=dict)
     description: str | None = None
     location: str | None = None
+    kind: str = "AmlCompute"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class ComputeTarget:
         with workspace_file.changing(workspace.name) as record:
             targets = record.setdefault("compute_targets", {})
             known = name in targets
-            stored = targets.setdefault(name, {"type": AmlCompute.type, **asdict(provisioning_configuration)})
+            stored = targets.setdefault(name, asdict(provisioning_configuration))
         if not known:
             print(f"mlflows: compute target {name!r} is this machine from now on: its runs are local processes.", file=sys.stderr)
         return _of_record(workspace, name, stored)
@@ -287,10 +288,15 @@ class AmlCompute(ComputeTarget):
             _check_choice("identity_type", identity_type, ("SystemAssigned", "UserAssigned"))
         _check_nodes(min_nodes, max_nodes)
         _check_seconds(idle_seconds_before_scaledown)
-        if not isinstance(vm_size, (str, type(None))):
-            raise ComputeTargetException(f"vm_size: expected a name such as 'STANDARD_D2_V2', got {vm_size!r}.")
         return ProvisioningConfiguration(
-            vm_size or "", vm_priority.lower(), min_nodes, max_nodes, idle_seconds_before_scaledown, _tags(tags), description, location
+            _checked_size(vm_size),
+            vm_priority.lower(),
+            min_nodes,
+            max_nodes,
+            idle_seconds_before_scaledown,
+            _tags(tags),
+            description,
+            location,
         )
 
     def wait_for_completion(  # type: ignore[override]  # SDK v1's own order of arguments
@@ -303,9 +309,7 @@ class AmlCompute(ComputeTarget):
         """Return at once: there is nothing to wait for."""
         super().wait_for_completion(show_output, is_delete_operation)
 
-    def update(
-        self, min_nodes: int | None = None, max_nodes: int | None = None, idle_seconds_before_scaledown: int | None = None
-    ) -> None:
+    def update(self, min_nodes: int | None = None, max_nodes: int | None = None, idle_seconds_before_scaledown: int | None = None) -> None:
         """Change what was wished for.
 
         Raises:
@@ -320,6 +324,62 @@ class AmlCompute(ComputeTarget):
         self._record = changed
 
 
+class ComputeInstance(ComputeTarget):
+    """A person's workstation by name; this machine."""
+
+    type = "ComputeInstance"
+
+    @staticmethod
+    def provisioning_configuration(
+        vm_size: str = "",
+        ssh_public_access: bool = False,
+        admin_user_ssh_public_key: str | None = None,
+        vnet_resourcegroup_name: str | None = None,
+        vnet_name: str | None = None,
+        subnet_name: str | None = None,
+        tags: dict[str, str] | None = None,
+        description: str | None = None,
+        assigned_user_object_id: str | None = None,
+        assigned_user_tenant_id: str | None = None,
+    ) -> ProvisioningConfiguration:
+        """What the workstation should be.
+
+        Raises:
+            ComputeTargetException: a value that contradicts another or is not allowed.
+        """
+        _check_together(vnet_resourcegroup_name=vnet_resourcegroup_name, vnet_name=vnet_name, subnet_name=subnet_name)
+        return ProvisioningConfiguration(
+            _checked_size(vm_size), max_nodes=1, tags=_tags(tags), description=description, kind=ComputeInstance.type
+        )
+
+    def start(self, wait_for_completion: bool = False, show_output: bool = False) -> None:
+        """Nothing to do: this machine runs."""
+
+    restart = start
+
+    def stop(self, wait_for_completion: bool = False, show_output: bool = False) -> None:
+        """Nothing to do: this machine is not switched off."""
+
+
+class KubernetesCompute(ComputeTarget):
+    """A namespace of a cluster. Not in this version: attaching one says so."""
+
+    type = "Kubernetes"
+
+    @staticmethod
+    def attach_configuration(
+        resource_id: str | None = None,
+        namespace: str | None = None,
+        identity_type: str | None = None,
+        identity_ids: list[str] | None = None,
+    ) -> dict[str, Any]:
+        """What should be attached."""
+        return {"resource_id": resource_id, "namespace": namespace}
+
+
+_CLASSES: dict[str, type[ComputeTarget]] = {AmlCompute.type: AmlCompute, ComputeInstance.type: ComputeInstance}
+
+
 def targets_of(workspace: HasName) -> dict[str, ComputeTarget]:
     """All targets of a workspace by name; ``local`` is always there."""
     _check_workspace(workspace)
@@ -329,7 +389,7 @@ def targets_of(workspace: HasName) -> dict[str, ComputeTarget]:
 
 
 def _of_record(workspace: HasName, name: str, record: dict[str, Any]) -> ComputeTarget:
-    return AmlCompute._make(workspace, name, record)
+    return _CLASSES.get(record.get("kind", ""), AmlCompute)._make(workspace, name, record)
 
 
 def _check_workspace(workspace: Any) -> None:
@@ -344,6 +404,12 @@ def _check_name(name: Any) -> None:
         )
     if name.lower() in RESERVED:
         raise UserErrorException(f"name: {name!r} is reserved ({', '.join(RESERVED)}). Choose another name.")
+
+
+def _checked_size(vm_size: Any) -> str:
+    if not isinstance(vm_size, (str, type(None))):
+        raise ComputeTargetException(f"vm_size: expected a name such as 'STANDARD_D2_V2', got {vm_size!r}.")
+    return vm_size or ""
 
 
 def _check_choice(field_name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -117,7 +117,9 @@ class LocalFolderDatastore(AbstractDatastore):
         """Empty: a folder has no key."""
         return ""
 
-    def upload(self, src_dir: StrPath, target_path: str | None = None, overwrite: bool = False, show_progress: bool = True) -> DataReference:
+    def upload(
+        self, src_dir: StrPath, target_path: str | None = None, overwrite: bool = False, show_progress: bool = True
+    ) -> DataReference:
         """Copy all files of a folder into the datastore.
 
         Args:

@@ -97,7 +97,9 @@ def take(source: Path, store: Path, *, progress: Progress | None = None) -> Snap
         rows = writer.store_all(tree)
         identifier = _write_manifest(store, rows)
     except OSError as error:
-        raise SnapshotException(f"The code in {root} cannot be stored in {store}: {error}. Is there space, and may you write there?") from error
+        raise SnapshotException(
+            f"The code in {root} cannot be stored in {store}: {error}. Is there space, and may you write there?"
+        ) from error
     young = writer.changing or snapshot_index.any_young(tree.entries, looked_at)
     index = replace(
         index, fingerprint="" if young else fingerprint, snapshot=identifier, files=len(rows), bytes=sum(row[2] for row in rows)
@@ -160,7 +162,9 @@ class _Report:
             sizes[top] = sizes.get(top, 0) + size
         largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
         names = ", ".join(f"{name} ({_human(size)})" for name, size in largest)
-        self._progress(f"The code in {self._root} is {_human(total)}; the largest: {names}. What the script does not need: list it in .amlignore")
+        self._progress(
+            f"The code in {self._root} is {_human(total)}; the largest: {names}. What the script does not need: list it in .amlignore"
+        )
 
     def _say(self, text: Callable[[], str]) -> None:
         now = time.monotonic()
@@ -172,9 +176,7 @@ class _Report:
 class _Writer:
     """Brings the files of one tree into the store; ``known`` becomes the content of the next index."""
 
-    def __init__(
-        self, root: str, store: Path, looked_at: int, known: dict[str, list[Any]], complete: bool, report: _Report
-    ) -> None:
+    def __init__(self, root: str, store: Path, looked_at: int, known: dict[str, list[Any]], complete: bool, report: _Report) -> None:
         self._root = root
         self._store = os.fspath(store)
         self._looked_at = looked_at
@@ -338,7 +340,9 @@ def _read_manifest(store: Path, identifier: str) -> list[list[Any]]:
         with open(_manifest_path(store, identifier), "rb") as handle:
             text = handle.read()
     except FileNotFoundError as error:
-        raise SnapshotException(f"The snapshot {identifier} is not in {store}. Submit the run again, which stores its code anew.") from error
+        raise SnapshotException(
+            f"The snapshot {identifier} is not in {store}. Submit the run again, which stores its code anew."
+        ) from error
     if hashlib.sha256(text).hexdigest() != identifier:
         raise _damaged(store, identifier, "its manifest was changed")
     manifest = json.loads(text)
@@ -375,7 +379,9 @@ def _check_path(identifier: str, path: str) -> None:
 
 def _check_link(identifier: str, path: str, link: str) -> None:
     if os.path.isabs(link) or os.path.normpath(os.path.join(os.path.dirname(path), link)).split("/")[0] == "..":
-        raise SnapshotException(f"The snapshot {identifier} holds the link {path!r} to {link!r}, which leads out of the job's folder. It is not used.")
+        raise SnapshotException(
+            f"The snapshot {identifier} holds the link {path!r} to {link!r}, which leads out of the job's folder. It is not used."
+        )
 
 
 def _write_file(store: Path, identifier: str, digest: str, path: str, mode: int, size: int) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from mlflows.data.ignore import ENVIRONMENT_MARKS, Rules, rules_of
 from mlflows.exceptions import SnapshotException
 
-
 Entry = tuple[str, int, int, int, int, int, "str | None"]
 """A file, a symbolic link or an empty folder: path, mode, size, mtime, ctime, inode, link.
 

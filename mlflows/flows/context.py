@@ -1,8 +1,10 @@
-"""What all tasks of a run know."""
+"""One run, on its way through the flow.
+
+Plain classes, not data classes: Prefect looks into every data class that a task is given, field by field, for futures to wait for.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlflows import settings
@@ -13,23 +15,22 @@ from mlflows.settings import Servers
 from mlflows.spec import JobSpec
 
 
-@dataclass(frozen=True)
 class RunContext:
-    """One run, on its way through the flow."""
+    """What all tasks of a run know; nobody changes it."""
 
-    job: JobSpec
-    run: RunRef
-    tracking: Tracking
-    servers: Servers
-    flow_run_id: str
-    steering: Steering
+    def __init__(self, job: JobSpec, run: RunRef, tracking: Tracking, servers: Servers, flow_run_id: str, steering: Steering) -> None:
+        self.job = job
+        self.run = run
+        self.tracking = tracking
+        self.servers = servers
+        self.flow_run_id = flow_run_id
+        self.steering = steering
+        self.folder: Path = settings.job_folder(run.run_id)
+        self.url = tracking.run_url(run.experiment_id, run.mlflow_run_id)
 
-    @property
-    def folder(self) -> Path:
-        """The job folder."""
-        return settings.job_folder(self.run.run_id)
 
-    @property
-    def url(self) -> str:
-        """The run's page in MLflow's UI."""
-        return self.tracking.run_url(self.run.experiment_id, self.run.mlflow_run_id)
+class Resolved:
+    """What resolve_datasets found: the job with everything it reads at hand."""
+
+    def __init__(self, job: JobSpec) -> None:
+        self.job = job

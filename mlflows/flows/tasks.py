@@ -14,45 +14,45 @@ from prefect.cache_policies import NO_CACHE
 from mlflows.compute.local import LocalHome
 from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import resolve_secrets
+from mlflows.config.run_definition import run_definition
 from mlflows.data import snapshot
 from mlflows.environments.resolve import resolve_interpreter
 from mlflows.flows import artifacts, logs, steering
-from mlflows.flows.context import RunContext
+from mlflows.flows.context import Resolved, RunContext
 from mlflows.flows.variables import script_variables
 from mlflows.history import closing, status
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import Collector
-from mlflows.spec import JobSpec
 
 FINISH_SECONDS = 3600.0
 """How long an ended run waits for a history server that is away before it is given up to the sweeper."""
 
 
 @task(name="resolve_datasets", task_run_name="resolve_datasets", cache_policy=NO_CACHE, persist_result=False)
-async def resolve_datasets(context: RunContext) -> JobSpec:
+async def resolve_datasets(context: RunContext) -> Resolved:
     """Everything the job reads is at hand after it: the code's snapshot."""
     job = context.job
     if job.snapshot is not None or not job.snapshot_project:
-        return job
+        return Resolved(job)
     taken = await asyncio.to_thread(snapshot.take, Path(job.source_directory), snapshot.store_of(job.workspace))
     if taken.excluded:
         get_run_logger().info("Left out of the snapshot: %s", ", ".join(taken.excluded))
-    return job.replace(snapshot=taken.id)
+    return Resolved(job.replace(snapshot=taken.id))
 
 
 @task(name="build_environment", task_run_name="build_environment", cache_policy=NO_CACHE, persist_result=False)
-async def build_environment(context: RunContext, job: JobSpec) -> str:
+async def build_environment(context: RunContext, resolved: Resolved) -> str:
     """The interpreter the script runs with."""
     async with _status_if_slow(context, "Preparing"):
-        interpreter = await asyncio.to_thread(resolve_interpreter, job.environment)
+        interpreter = await asyncio.to_thread(resolve_interpreter, resolved.job.environment)
     get_run_logger().info("Interpreter: %s", interpreter)
     return interpreter
 
 
 @task(name="launch_training", task_run_name="launch_training", cache_policy=NO_CACHE, persist_result=False)
-async def launch_training(context: RunContext, job: JobSpec, interpreter: str) -> Outcome:
+async def launch_training(context: RunContext, resolved: Resolved, interpreter: str) -> Outcome:
     """Start the job, follow it to its end, and close its history."""
-    home, folder = LocalHome(), context.folder
+    home, folder, job = LocalHome(), context.folder, resolved.job
     launch = Launch(
         spec=job,
         run_id=context.run.run_id,
@@ -64,7 +64,7 @@ async def launch_training(context: RunContext, job: JobSpec, interpreter: str) -
     )
     secrets = await resolve_secrets(launch.variables)
     handle = await home.start(launch, {**steering.base_environment(context.steering), **secrets})
-    collector = Collector(context.tracking, context.run, folder, job, {})
+    collector = Collector(context.tracking, context.run, folder, job, {}, run_definition(job))
     collector.start()
     link = asyncio.create_task(artifacts.link(context))
     running = asyncio.create_task(asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **_where(context, launch)))

@@ -5,6 +5,13 @@ import sys
 
 from mlflows.job import mailbox
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any, Iterator  # noqa: F401
+
+    from mlflows.job.here import Here  # noqa: F401
+    from mlflows.job.proxies import Model  # noqa: F401
+
 _ELSEWHERE = {
     "submit_child": "run.child_run() starts a child inside the job; to start another job, submit it from a submit script",
     "wait_for_completion": "the run ends with this script; wait for it where it was submitted",
@@ -22,19 +29,29 @@ _ELSEWHERE = {
 
 
 class Answers:
-    """Needs ``_job, _id, _child_id, _parent, _experiment, _state, _cached`` and ``_other(run_id)`` of the run."""
+    """What a run knows and asks for."""
+
+    def _prepare(self, job, experiment, run_id, child_id):
+        # type: (Here, Any, str, str | None) -> None
+        """In place of ``__init__``, whose arguments are those of SDK v1. ``child_id`` is None for the job's own run."""
+        self._job = job
+        self._experiment = experiment
+        self._id = run_id
+        self._child_id = child_id
+        self._parent = None  # type: Any
+        self._state = "Running"
+        self._cached = {}  # type: dict[str, Any]
+
+    def _other(self, run_id):
+        # type: (str) -> Any
+        """Another run by its id."""
+        raise NotImplementedError
 
     @property
     def id(self):
         # type: () -> str
         """The run id."""
         return self._id
-
-    @property
-    def name(self):
-        # type: () -> str
-        """Name of the run, as SDK v1 has it: the display name."""
-        return self.display_name
 
     @property
     def type(self):
@@ -44,8 +61,8 @@ class Answers:
 
     @property
     def number(self):
-        # type: () -> int | None
-        """Number of the run in its experiment."""
+        # type: () -> Any
+        """Number of the run in its experiment, or None."""
         return self._detail("number")
 
     @property
@@ -56,7 +73,7 @@ class Answers:
 
     @property
     def experiment(self):
-        # type: () -> object
+        # type: () -> Any
         """The experiment; its ``workspace`` knows names and secrets."""
         if self._experiment is None:
             from mlflows.job.proxies import Experiment
@@ -66,7 +83,7 @@ class Answers:
 
     @property
     def parent(self):
-        # type: () -> object
+        # type: () -> Any
         """The parent run, or None."""
         if self._parent is None and self._child_id is None:
             parent_id = os.environ.get("MLFLOWS_PARENT_RUN_ID")
@@ -79,46 +96,46 @@ class Answers:
 
     @property
     def tags(self):
-        # type: () -> dict
+        # type: () -> dict[str, Any]
         """Tags as last read; get_tags reads them again."""
         if "tags" not in self._cached:
             self.get_tags()
-        return self._cached["tags"]
+        return dict(self._cached["tags"])
 
     @property
     def properties(self):
-        # type: () -> dict
+        # type: () -> dict[str, Any]
         """Properties as last read; get_properties reads them again."""
         if "properties" not in self._cached:
             self.get_properties()
-        return self._cached["properties"]
+        return dict(self._cached["properties"])
 
     def get_tags(self):
-        # type: () -> dict
+        # type: () -> dict[str, Any]
         """Tags of the run."""
         self._cached["tags"] = dict(self._ask("get_tags") or {})
         return dict(self._cached["tags"])
 
     def get_properties(self):
-        # type: () -> dict
+        # type: () -> dict[str, Any]
         """Properties of the run."""
         self._cached["properties"] = dict(self._ask("get_properties") or {})
         return dict(self._cached["properties"])
 
     def get_metrics(self, name=None, recursive=False, run_type=None, populate=False):
-        # type: (str | None, bool, str | None, bool) -> dict
+        # type: (str | None, bool, str | None, bool) -> Any
         """Metrics logged so far: a value, a list for a series, a dict of lists for a table; recursive: per run id."""
         return self._ask("get_metrics", name=name, recursive=recursive)
 
     def get_details(self):
-        # type: () -> dict
+        # type: () -> dict[str, Any]
         """The run's details, as SDK v1 names them."""
-        return self._ask("get_details")
+        return dict(self._ask("get_details"))
 
     def get_status(self):
         # type: () -> str
         """The status, asked for."""
-        self._state = self.get_details().get("status", self._state)
+        self._state = str(self.get_details().get("status", self._state))
         return self._state
 
     def get_snapshot_id(self):
@@ -134,9 +151,9 @@ class Answers:
         return "{}/#/experiments/{}/runs/{}".format(base.rstrip("/"), experiment, run)
 
     def get_children(self, recursive=False, tags=None, properties=None, type=None, status=None, _rehydrate_runs=True):
-        # type: (bool, object, object, str | None, str | None, bool) -> Iterator
+        # type: (bool, object, object, str | None, str | None, bool) -> Iterator[Any]
         """Child runs, newest first."""
-        asked = {"recursive": recursive, "tags": tags, "properties": properties, "type": type, "status": status}
+        asked = {"recursive": recursive, "tags": tags, "properties": properties, "type": type, "status": status}  # type: dict[str, Any]
         for answer in self._ask("get_children", **asked) or []:
             yield self._other(_identifier(answer))
 
@@ -166,8 +183,8 @@ class Answers:
         """Fetch the files whose names start with ``prefix``, into a directory or to ``output_paths`` in the order of the names."""
         names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
         if output_paths is not None:
-            for name, path in zip(names, output_paths):
-                self.download_file(name, path)
+            for number, path in enumerate(output_paths):
+                self.download_file(names[number], path)
             return
         for name in names:
             kept = name if append_prefix or not prefix else name[len(prefix) :].lstrip("/") or name.rpartition("/")[2]
@@ -186,9 +203,9 @@ class Answers:
         sample_input_dataset=None,
         sample_output_dataset=None,
         resource_configuration=None,
-        **kwargs
+        **kwargs,
     ):
-        # type: (...) -> object
+        # type: (str, str | None, Any, Any, str | None, str | None, str | None, Any, Any, Any, Any, object) -> Model
         """Register files of this run as a model; its name, version and id.
 
         Args:
@@ -215,12 +232,12 @@ class Answers:
     def get_secret(self, name):
         # type: (str) -> str
         """A secret of the workspace."""
-        return self._ask("get_secret", name=name)
+        return str(self._ask("get_secret", name=name))
 
     def get_secrets(self, secrets):
-        # type: (list[str]) -> dict
+        # type: (list[str]) -> dict[str, Any]
         """Several secrets: name -> value."""
-        return self._ask("get_secrets", names=list(secrets))
+        return dict(self._ask("get_secrets", names=list(secrets)))
 
     def flush(self, timeout_seconds=300):
         # type: (float) -> None
@@ -237,11 +254,11 @@ class Answers:
             sys.stderr.write("mlflows: run.flush() gave up; nothing is lost by that. {}\n".format(error.message))
 
     def _ask(self, op, _timeout=None, **args):
-        # type: (str, float | None, object) -> object
+        # type: (str, float | None, Any) -> Any
         return self._job.ask(op, self._id, _timeout, **args)
 
     def _detail(self, key):
-        # type: (str) -> object
+        # type: (str) -> Any
         if "details" not in self._cached:
             self._cached["details"] = self.get_details()
         return self._cached["details"].get(key)
@@ -255,5 +272,5 @@ class Answers:
 
 
 def _identifier(answer):
-    # type: (object) -> str
-    return answer if isinstance(answer, str) else answer.get("id") or answer["runId"]
+    # type: (Any) -> str
+    return str(answer if isinstance(answer, str) else answer.get("id") or answer["runId"])

@@ -136,7 +136,7 @@ def _from_header(lines, start, has_margin):
 
 
 def _made(body, offset, start, exception):
-    # type: (list[str], int, int, object) -> Traceback
+    # type: (list[str], int, int, re.Match[str]) -> Traceback
     end = offset
     while end + 1 < len(body) and body[end + 1][:1] in ("\t", " "):
         end += 1

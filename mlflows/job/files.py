@@ -5,6 +5,10 @@ import json
 import os
 import time
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -18,7 +22,7 @@ def write_json(path, value):
 
 
 def read_json(path):
-    # type: (str) -> object
+    # type: (str) -> Any
     """Content of a JSON file, or None if it is not there or not JSON."""
     try:
         with open(path, "rb") as handle:

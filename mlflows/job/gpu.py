@@ -7,8 +7,13 @@ import time
 
 from mlflows.job import mpi, processes
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 SECONDS = 10
 FIELDS = ("index", "utilization.gpu", "utilization.memory", "memory.used", "memory.total", "power.draw")
+NAMES = ("gpu", "utilization", "memory_utilization", "memory_mib", "memory_total_mib", "power_w")
 
 
 class Sampler:
@@ -24,6 +29,7 @@ class Sampler:
     def take(self):
         # type: () -> None
         """Write down what it has said."""
+        assert self.descriptor is not None
         chunk = os.read(self.descriptor, 65536)
         if not chunk:
             os.close(self.descriptor)
@@ -42,7 +48,7 @@ class Sampler:
             processes.signal_group(self._pid, signal.SIGKILL)
 
     def _append(self, sample):
-        # type: (dict) -> None
+        # type: (dict[str, Any]) -> None
         try:
             with open(self._path, "a") as handle:
                 handle.write(json.dumps(sample) + "\n")
@@ -69,12 +75,12 @@ def start(path):
 
 
 def parse(line):
-    # type: (bytes) -> dict | None
+    # type: (bytes) -> dict[str, Any] | None
     """One GPU's line: utilisation in percent, memory in MiB, power in W; a value the driver does not have is None."""
     values = [value.strip() for value in line.decode("utf-8", "replace").split(",")]
     if len(values) != len(FIELDS) or not values[0].isdigit():
         return None
-    return dict(zip(("gpu", "utilization", "memory_utilization", "memory_mib", "memory_total_mib", "power_w"), map(_number, values)))
+    return {name: _number(value) for name, value in zip(NAMES, values)}  # noqa: B905 (strict= is newer)
 
 
 def _number(text):

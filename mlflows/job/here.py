@@ -5,6 +5,10 @@ import os
 from mlflows.job import layout, mailbox
 from mlflows.job.spool import Spool, process_rank
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 _CURRENT = {}  # type: dict[str, Here]
 
 
@@ -41,6 +45,6 @@ class Here:
         self.spool = Spool(folder, process_rank())
 
     def ask(self, op, run_id=None, timeout=None, **args):
-        # type: (str, str | None, float | None, object) -> object
+        # type: (str, str | None, float | None, Any) -> Any
         """See mailbox.ask."""
         return mailbox.ask(self.folder, run_id or self.run_id, op, args, timeout)

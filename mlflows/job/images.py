@@ -7,9 +7,13 @@ import time
 from mlflows.exceptions import AzureMLException
 from mlflows.job import uploads
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 
 def check(name, path, plot):
-    # type: (str, str | None, object) -> None
+    # type: (str, str | None, Any) -> None
     """Refuse a bad call before anything is written.
 
     Raises:
@@ -25,7 +29,7 @@ def check(name, path, plot):
 
 
 def store(folder, child_id, run_id, name, path, plot):
-    # type: (str, str | None, str, str, str | None, object) -> str
+    # type: (str, str | None, str, str, str | None, Any) -> str
     """Copy the file, or save the plot, among the run's files; its path relative to the job folder."""
     extension = ".png" if path is None else os.path.splitext(os.fspath(path))[1]
     relative = _free(folder, child_id, "{}_{}".format(name, int(time.time())), extension)

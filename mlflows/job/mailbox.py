@@ -7,6 +7,10 @@ import time
 from mlflows import exceptions
 from mlflows.job import layout
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 TIMEOUT_VARIABLE = "MLFLOWS_MAILBOX_TIMEOUT_SECONDS"
 DEFAULT_TIMEOUT = 60.0
 _FIRST_LOOK, _SLOWEST_LOOK = 0.002, 0.1
@@ -17,7 +21,7 @@ class NoAnswer(exceptions.AzureMLException):
 
 
 def ask(folder, run_id, op, args, timeout=None):
-    # type: (str, str, str, dict, float | None) -> object
+    # type: (str, str, str, dict[str, Any], float | None) -> Any
     """The answer's value.
 
     Args:
@@ -49,14 +53,14 @@ def ask(folder, run_id, op, args, timeout=None):
 
 
 def _write(path, value):
-    # type: (str, dict) -> None
+    # type: (str, dict[str, Any]) -> None
     with open(path + ".tmp", "w") as handle:
         json.dump(value, handle, default=str)
     os.rename(path + ".tmp", path)
 
 
 def _await(path, timeout):
-    # type: (str, float) -> dict | None
+    # type: (str, float) -> Any
     end = time.monotonic() + timeout
     pause = _FIRST_LOOK
     while True:
@@ -80,7 +84,7 @@ def _remove(path):
 
 
 def _error(error):
-    # type: (dict) -> Exception
+    # type: (dict[str, Any]) -> Exception
     kind = getattr(exceptions, error.get("type", ""), exceptions.AzureMLException)
     try:
         return kind(error["message"])

@@ -1,7 +1,7 @@
 """MPI jobs: one mpirun for the job, a small wrapper (mpi_rank.py) around each of its ranks.
 
-On one machine each rank writes into a named pipe of its own, so that it has its own log as under the other launchers; what mpirun itself says
-goes to ``system_logs/mpirun.log``. Ranks on other hosts write through mpirun.
+On one machine each rank writes into a named pipe of its own, so that it has its own log as under the other launchers; what mpirun itself
+says goes to ``system_logs/mpirun.log``. Ranks on other hosts write through mpirun.
 """
 
 import os
@@ -9,6 +9,10 @@ import re
 import sys
 
 from mlflows.job import layout, processes, pump, ranks
+
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
 
 LAUNCHER_LOG = "mpirun.log"
 PIPES = "pipes"  # in SYSTEM_LOGS, while the ranks start
@@ -19,13 +23,13 @@ _PASSED_ON = re.compile(r"(AZUREML_|AZ_BATCH|MLFLOW|PYTHON|PATH$|LD_LIBRARY_PATH
 
 
 def on_one_machine(job):
-    # type: (dict) -> bool
+    # type: (dict[str, Any]) -> bool
     """Whether all nodes are this machine."""
     return all(host in ranks.LOCAL_HOSTS for host in job["hosts"])
 
 
 def environment(job, base):
-    # type: (dict, dict[str, str]) -> dict[str, str]
+    # type: (dict[str, Any], dict[str, str]) -> dict[str, str]
     """What mpirun and all ranks share. The master variables are those that user code copies to MASTER_ADDR and MASTER_PORT."""
     shared = dict(base, AZUREML_COMMUNICATOR=job["backend"], AZ_BATCH_HOST_LIST=",".join(job["hosts"]))
     shared["AZ_BATCHAI_MPI_MASTER_NODE"] = job["hosts"][0]
@@ -35,7 +39,7 @@ def environment(job, base):
 
 
 def launcher(job, folder, shared):
-    # type: (dict, str, dict[str, str]) -> ranks.Rank
+    # type: (dict[str, Any], str, dict[str, str]) -> ranks.Rank
     """The mpirun process.
 
     Raises:
@@ -62,7 +66,7 @@ def launcher(job, folder, shared):
 
 
 def rank_records(job):
-    # type: (dict) -> list[ranks.Rank]
+    # type: (dict[str, Any]) -> list[ranks.Rank]
     """The ranks mpirun starts, for the record; they have no argv, pid and exit code of ours."""
     size = ranks.world_size(job)
     width = job["processes_per_node"]
@@ -70,7 +74,7 @@ def rank_records(job):
 
 
 def open_streams(job, folder):
-    # type: (dict, str) -> list[pump.Stream]
+    # type: (dict[str, Any], str) -> list[pump.Stream]
     """A named pipe for each rank of this machine."""
     if not on_one_machine(job):
         return []

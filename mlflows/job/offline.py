@@ -6,6 +6,10 @@ It is not a Run, and lacks what SDK v1's lacks (experiment, parent, input_datase
 
 import uuid
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 
 class _OfflineRun:
     def __init__(self, parent_logger=None, run_id=None, **kwargs):
@@ -69,12 +73,12 @@ class _OfflineRun:
         _attempted("tag the run", {name: value})
 
     def set_tags(self, tags):
-        # type: (dict) -> None
+        # type: (dict[str, Any]) -> None
         """Print tags."""
         _attempted("tag the run", tags)
 
     def add_properties(self, properties):
-        # type: (dict) -> None
+        # type: (dict[str, Any]) -> None
         """Print properties."""
         _attempted("add properties", properties)
 

@@ -9,6 +9,10 @@ import os
 from mlflows.exceptions import UserErrorException
 from mlflows.job import here, uploads
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any, Iterator  # noqa: F401
+
 _INPUTS_VARIABLE = "AZUREML_DATASET_ENVIRONMENT_VARS"  # "name:mode,name:mode"
 _OUTPUTS_VARIABLE = "AZUREML_DATASET_FILE_OUTPUTS"  # "name;name"
 
@@ -27,7 +31,7 @@ class Experiment(_Absent):
     """The experiment of a job."""
 
     def __init__(self, workspace, name):
-        # type: (object, str) -> None
+        # type: (Any, str) -> None
         self.workspace = workspace
         self.workspace_object = workspace
         self.name = name
@@ -77,7 +81,7 @@ class Workspace(_Absent):
     def location(self):
         # type: () -> str
         """Where the workspace is."""
-        return self.get_details().get("location") or ""
+        return str(self.get_details().get("location") or "")
 
     @property
     def datasets(self):
@@ -86,9 +90,9 @@ class Workspace(_Absent):
         return _Datasets(self)
 
     def get_details(self):
-        # type: () -> dict
+        # type: () -> dict[str, Any]
         """What is known of the workspace."""
-        return here.current().ask("workspace")
+        return dict(here.current().ask("workspace"))
 
     def get_default_keyvault(self):
         # type: () -> Keyvault
@@ -102,7 +106,8 @@ class Workspace(_Absent):
 
     def __repr__(self):
         # type: () -> str
-        return "Workspace(name={!r}, subscription_id={!r}, resource_group={!r})".format(self.name, self.subscription_id, self.resource_group)
+        names = (self.name, self.subscription_id, self.resource_group)
+        return "Workspace(name={!r}, subscription_id={!r}, resource_group={!r})".format(*names)
 
 
 class Keyvault(_Absent):
@@ -115,12 +120,12 @@ class Keyvault(_Absent):
     def get_secret(self, name):
         # type: (str) -> str
         """One secret."""
-        return here.current().ask("get_secret", name=name)
+        return str(here.current().ask("get_secret", name=name))
 
     def get_secrets(self, secrets):
-        # type: (list[str]) -> dict
+        # type: (list[str]) -> dict[str, Any]
         """Several: name -> value."""
-        return here.current().ask("get_secrets", names=list(secrets))
+        return dict(here.current().ask("get_secrets", names=list(secrets)))
 
 
 class Dataset(_Absent):
@@ -134,7 +139,8 @@ class Dataset(_Absent):
         Raises:
             UserErrorException: there is none of that name and version.
         """
-        return _filled(Dataset, here.current().ask("dataset_by_name", name=name, version=version))
+        found = _filled(Dataset, here.current().ask("dataset_by_name", name=name, version=version))  # type: Dataset
+        return found
 
     @staticmethod
     def get_by_id(workspace, id, **kwargs):
@@ -144,7 +150,8 @@ class Dataset(_Absent):
         Raises:
             UserErrorException: there is none with that id.
         """
-        return _filled(Dataset, here.current().ask("dataset_by_id", id=id))
+        found = _filled(Dataset, here.current().ask("dataset_by_id", id=id))  # type: Dataset
+        return found
 
 
 class _Datasets:
@@ -183,12 +190,13 @@ class Model(_Absent):
 
     @classmethod
     def _from_answer(cls, answer):
-        # type: (dict) -> Model
-        return _filled(cls, answer)
+        # type: (dict[str, Any]) -> Model
+        model = _filled(cls, answer)  # type: Model
+        return model
 
     @staticmethod
     def register(workspace, model_path, model_name, tags=None, properties=None, description=None, **kwargs):
-        # type: (object, str, str, dict | None, dict | None, str | None, object) -> Model
+        # type: (object, str, str, dict[str, Any] | None, dict[str, Any] | None, str | None, object) -> Model
         """Upload a local file or folder to the run, and register it.
 
         Raises:
@@ -196,13 +204,13 @@ class Model(_Absent):
         """
         job, name = here.current(), "models/{}/{}".format(model_name, os.path.basename(os.path.normpath(os.fspath(model_path))))
         uploads.upload(job, None, name, model_path)
-        details = {"tags": tags, "properties": properties, "description": description}
+        details = {"tags": tags, "properties": properties, "description": description}  # type: dict[str, Any]
         return Model._from_answer(job.ask("register_model", model_name=model_name, model_path=name, **details))
 
 
 def _filled(cls, answer):
-    # type: (type, dict) -> object
-    made = cls.__new__(cls)
+    # type: (type[Any], dict[str, Any]) -> Any
+    made = object.__new__(cls)
     made.__dict__.update(answer)
     return made
 
@@ -251,7 +259,7 @@ class _Inputs:
         return [(name, self[name]) for name in self._modes]
 
     def values(self):
-        # type: () -> list
+        # type: () -> list[Any]
         """The inputs."""
         return [self[name] for name in self._modes]
 
@@ -260,7 +268,7 @@ class _Inputs:
         return name in self._modes
 
     def __iter__(self):
-        # type: () -> Iterator
+        # type: () -> Iterator[Any]
         return iter(self._modes)
 
     def __len__(self):

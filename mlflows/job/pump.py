@@ -147,7 +147,7 @@ class _Log:
                 break
             view = view[count:]
         if self._tee is not None:
-            self._copy(data)
+            self._tee = _copied(self._tee, data)
 
     def _written(self, data):
         # type: (bytes | memoryview) -> int
@@ -156,13 +156,16 @@ class _Log:
         except OSError:
             return 0
 
-    def _copy(self, data):
-        # type: (bytes) -> None
-        try:
-            while data:
-                data = data[os.write(self._tee, data) :]
-        except OSError:
-            self._tee = None  # nobody reads it any more
+
+def _copied(tee, data):
+    # type: (int, bytes) -> int | None
+    """Write all of ``data``; the descriptor for the next time, None if nobody reads it any more."""
+    try:
+        while data:
+            data = data[os.write(tee, data) :]
+    except OSError:
+        return None
+    return tee
 
 
 class _Route:

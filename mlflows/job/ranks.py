@@ -6,6 +6,10 @@ import re
 
 from mlflows.job import layout
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any, Callable  # noqa: F401
+
 TENSORFLOW_PORT = 2222
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -35,23 +39,23 @@ class Rank:
 
 
 def world_size(job):
-    # type: (dict) -> int
+    # type: (dict[str, Any]) -> int
     """Processes of all nodes together."""
     if job["kind"] == "tensorflow":
-        return job["workers"] + job["parameter_servers"]
+        return int(job["workers"] + job["parameter_servers"])
     if job["node_level"]:
-        return job["node_count"]
-    return job["node_count"] * job["processes_per_node"]
+        return int(job["node_count"])
+    return int(job["node_count"] * job["processes_per_node"])
 
 
 def per_node(job):
-    # type: (dict) -> int
+    # type: (dict[str, Any]) -> int
     """Processes of one node (of the last one perhaps fewer)."""
-    return -(-world_size(job) // job["node_count"])
+    return -(-world_size(job) // int(job["node_count"]))
 
 
 def base_environment(job, folder, inherited):
-    # type: (dict, str, dict[str, str]) -> dict[str, str]
+    # type: (dict[str, Any], str, dict[str, str]) -> dict[str, str]
     """Variables that all ranks share: those of this process, without the ones of a job around it, and the job's own."""
     environment = {name: value for name, value in inherited.items() if not _OF_AN_OUTER_JOB.match(name)}
     environment["AZUREML_NODE_COUNT"] = str(job["node_count"])
@@ -62,7 +66,7 @@ def base_environment(job, folder, inherited):
 
 
 def plan(job, environment):
-    # type: (dict, dict[str, str]) -> list[Rank]
+    # type: (dict[str, Any], dict[str, str]) -> list[Rank]
     """The ranks of the nodes that this supervisor has, in order. Not for MPI, whose ranks mpirun starts."""
     shared = dict(environment)
     specific = _VARIABLES[job["kind"]](job, shared)
@@ -79,7 +83,7 @@ def plan(job, environment):
 
 
 def command(job, environment):
-    # type: (dict, dict[str, str]) -> list[str]
+    # type: (dict[str, Any], dict[str, str]) -> list[str]
     """What a rank executes: its shell command, or its arguments, literal but for the rank's own variables."""
     if job["shell"] is not None:
         return ["/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh", "-c", job["shell"]]
@@ -95,12 +99,12 @@ def expand(argument, environment):
 
 
 def _plain(job, shared):
-    # type: (dict, dict[str, str]) -> Callable
+    # type: (dict[str, Any], dict[str, str]) -> Callable[[int, int, int], dict[str, str]]
     return lambda rank, node, local: {}
 
 
 def _pytorch(job, shared):
-    # type: (dict, dict[str, str]) -> Callable
+    # type: (dict[str, Any], dict[str, str]) -> Callable[[int, int, int], dict[str, str]]
     shared["MASTER_ADDR"] = job["hosts"][0]
     shared["MASTER_PORT"] = str(master_port(job))
     shared["WORLD_SIZE"] = str(world_size(job))
@@ -117,7 +121,7 @@ def _pytorch(job, shared):
 
 
 def _tensorflow(job, shared):
-    # type: (dict, dict[str, str]) -> Callable
+    # type: (dict[str, Any], dict[str, str]) -> Callable[[int, int, int], dict[str, str]]
     size, width, hosts = world_size(job), per_node(job), job["hosts"]
     on_one_machine = all(host in LOCAL_HOSTS for host in hosts)
     ports = free_ports(size) if on_one_machine else [TENSORFLOW_PORT + rank % width for rank in range(size)]
@@ -141,9 +145,9 @@ _VARIABLES = {"none": _plain, "pytorch": _pytorch, "tensorflow": _tensorflow}
 
 
 def master_port(job):
-    # type: (dict) -> int
+    # type: (dict[str, Any]) -> int
     """The port the ranks meet at: the job's, or a free one of this machine."""
-    return job["master_port"] or free_ports(1)[0]
+    return int(job["master_port"] or free_ports(1)[0])
 
 
 def free_ports(count):

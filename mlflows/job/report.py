@@ -4,6 +4,10 @@ import os
 
 from mlflows.job import errors, layout, mpi, ranks
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 
 class Outcome:
     """What the supervisor saw first: state, reason and, for a process that failed, which and how."""
@@ -18,13 +22,13 @@ class Outcome:
 
 
 def report(folder, job, records, outcome, started, ended):
-    # type: (str, dict, list[ranks.Rank], Outcome, float, float) -> dict
+    # type: (str, dict[str, Any], list[ranks.Rank], Outcome, float, float) -> dict[str, Any]
     """Content of status.json. A failed process is explained from its log, so that has to be complete."""
     code = outcome.code
     log = _main_log(job)
-    status = {"message": outcome.message, "traceback": None, "log_tail": [], "rank": None, "node": None}
-    if outcome.rank is not None:
-        log, code, found = _explained(folder, job, records, outcome)
+    status = {"message": outcome.message, "traceback": None, "log_tail": [], "rank": None, "node": None}  # type: dict[str, Any]
+    if outcome.rank is not None and code is not None:
+        log, code, found = _explained(folder, job, records, outcome.rank, code)
         status.update(found)
     elif outcome.state == "Completed":
         for rank in records:
@@ -50,19 +54,19 @@ def report(folder, job, records, outcome, started, ended):
 
 
 def _main_log(job):
-    # type: (dict) -> str
+    # type: (dict[str, Any]) -> str
     return "{}/{}".format(layout.USER_LOGS, layout.rank_log(min(job["nodes"]), ranks.world_size(job)))
 
 
-def _explained(folder, job, records, outcome):
-    # type: (str, dict, list[ranks.Rank], Outcome) -> tuple[str, int, dict]
-    rank, code = outcome.rank, outcome.code
+def _explained(folder, job, records, process, code):
+    # type: (str, dict[str, Any], list[ranks.Rank], ranks.Rank, int) -> tuple[str, int, dict[str, Any]]
+    rank = process  # type: ranks.Rank | None
     if job["kind"] == "mpi":
         rank, code = _rank_of_mpi(folder, records, code)
     log = "{}/{}".format(layout.USER_LOGS, rank.log) if rank else "{}/{}".format(layout.SYSTEM_LOGS, mpi.LAUNCHER_LOG)
     number = rank.rank if rank and len(records) > 1 else None
     failure = errors.explain(os.path.join(folder, log), code, number)
-    found = {"message": failure.message, "traceback": failure.traceback, "log_tail": failure.log_tail}
+    found = {"message": failure.message, "traceback": failure.traceback, "log_tail": failure.log_tail}  # type: dict[str, Any]
     if rank:
         found.update(rank=rank.rank, node=rank.node)
     return log, code, found

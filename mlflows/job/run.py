@@ -11,6 +11,12 @@ import time
 from mlflows.job import here
 from mlflows.job.answers import Answers
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
+    from mlflows.job.here import Here  # noqa: F401
+
 MAX_CHILDREN = 100
 
 _CONTEXT = {}  # type: dict[str, _SubmittedRun]
@@ -51,14 +57,8 @@ class Run(Answers):
         self._prepare(job, experiment, run_id, None if run_id == job.run_id else run_id)
 
     def _prepare(self, job, experiment, run_id, child_id):
-        # type: (here.Here, object, str, str | None) -> None
-        self._job = job
-        self._experiment = experiment
-        self._id = run_id
-        self._child_id = child_id
-        self._parent = None  # type: Run | None
-        self._state = "Running"
-        self._cached = {}  # type: dict[str, object]
+        # type: (here.Here, Any, str, str | None) -> None
+        super()._prepare(job, experiment, run_id, child_id)
         self._names = {}  # type: dict[str, str]
         self._fixed = ', "run": {}'.format(json.dumps(child_id)) if child_id else ""
 
@@ -87,7 +87,7 @@ class Run(Answers):
     # metrics
 
     def log(self, name, value, description="", step=None):
-        # type: (str, object, str, int | None) -> None
+        # type: (str, Any, str, Any) -> None
         """One value of a metric; the same name again makes a series.
 
         Args:
@@ -101,8 +101,8 @@ class Run(Answers):
         elif not self._job.spool.silent:
             key = self._names.get(name) or self._name(name)
             number = "null" if step is None else step
-            line = '{"t": %d, "e": "metric", "name": %s, "value": %r, "step": %s%s}\n' % (time.time() * 1000, key, value, number, self._fixed)
-            self._job.spool.line(line.encode("ascii"))
+            body = (time.time() * 1000, key, value, number, self._fixed)
+            self._job.spool.line(('{"t": %d, "e": "metric", "name": %s, "value": %r, "step": %s%s}\n' % body).encode("ascii"))
 
     def _name(self, name):
         # type: (str) -> str
@@ -143,7 +143,7 @@ class Run(Answers):
         self._record("row", name=str(name), columns=columns, **_described(description))
 
     def log_table(self, name, value, description=""):
-        # type: (str, dict, str) -> None
+        # type: (str, dict[str, Any], str) -> None
         """A whole table: ``{column: [values]}``.
 
         Raises:
@@ -201,7 +201,7 @@ class Run(Answers):
     # files
 
     def upload_file(self, name, path_or_stream, datastore_name=None):
-        # type: (str, object, str | None) -> None
+        # type: (str, Any, str | None) -> None
         """Keep a copy of a file, or of what a stream gives, as the run's file ``name``.
 
         Raises:
@@ -239,8 +239,8 @@ class Run(Answers):
         names, paths = list(names), list(paths)
         if len(names) != len(paths):
             raise TypeError("upload_files: {} names for {} paths".format(len(names), len(paths)))
-        for name, path in zip(names, paths):
-            self.upload_file(name, path)
+        for number, name in enumerate(names):
+            self.upload_file(name, paths[number])
 
     # tags and properties
 
@@ -252,7 +252,7 @@ class Run(Answers):
         self._remember("tags", {str(key): text})
 
     def set_tags(self, tags):
-        # type: (dict) -> None
+        # type: (dict[str, Any]) -> None
         """Set several tags.
 
         Raises:
@@ -273,7 +273,7 @@ class Run(Answers):
             self._cached.get("tags", {}).pop(key, None)
 
     def add_properties(self, properties):
-        # type: (dict) -> None
+        # type: (dict[str, Any]) -> None
         """Add properties, each of which is written once.
 
         Raises:
@@ -283,7 +283,7 @@ class Run(Answers):
         from mlflows.job import values
 
         checked = values.strings(properties, "properties")
-        known = self._cached.setdefault("own_properties", {})
+        known = self._cached.setdefault("own_properties", {})  # type: dict[str, str]
         for key, value in checked.items():
             if known.get(key, value) != value:
                 raise UserErrorException("Property {!r} is {!r} already; properties cannot be changed, tags can".format(key, known[key]))
@@ -292,15 +292,21 @@ class Run(Answers):
         self._remember("properties", checked)
 
     def _remember(self, what, values):
-        # type: (str, dict) -> None
+        # type: (str, dict[str, Any]) -> None
         if what in self._cached:
             self._cached[what].update(values)
+
+    @property
+    def name(self):
+        # type: () -> str
+        """The display name, as in SDK v1."""
+        return self.display_name
 
     @property
     def display_name(self):
         # type: () -> str
         """Name shown for the run."""
-        return self._cached.get("display_name") or self._detail("displayName") or self._id
+        return str(self._cached.get("display_name") or self._detail("displayName") or self._id)
 
     @display_name.setter
     def display_name(self, value):
@@ -310,7 +316,7 @@ class Run(Answers):
 
     @property
     def description(self):
-        # type: () -> str | None
+        # type: () -> Any
         """Description shown for the run."""
         return self._cached.get("description") or self._detail("description")
 
@@ -334,7 +340,7 @@ class Run(Answers):
         return child
 
     def create_children(self, count=None, tag_key=None, tag_values=None):
-        # type: (int | None, str | None, list | None) -> list[Run]
+        # type: (int | None, str | None, list[Any] | None) -> list[Run]
         """Start ``count`` children, or one per tag value, tagged ``tag_key: value``.
 
         Raises:
@@ -344,13 +350,13 @@ class Run(Answers):
         values = None if tag_values is None else list(tag_values)
         total = self._children_asked_for(count, tag_key, values)
         children = [self.child_run() for _ in range(total)]
-        for child, value in zip(children, values or []):
-            child.tag(tag_key, value)
+        for number, value in enumerate(values or []):
+            children[number].tag(str(tag_key), value)
         return children
 
     @staticmethod
     def _children_asked_for(count, tag_key, values):
-        # type: (int | None, str | None, list | None) -> int
+        # type: (int | None, str | None, list[Any] | None) -> int
         from mlflows.exceptions import UserErrorException
 
         if (tag_key is None) != (values is None):
@@ -359,7 +365,7 @@ class Run(Answers):
             raise UserErrorException("create_children: give count, or tag_key and tag_values")
         if count is not None and values is not None and count != len(values):
             raise UserErrorException("create_children: count is {}, but there are {} tag_values".format(count, len(values)))
-        total = len(values) if count is None else count
+        total = len(values or []) if count is None else count
         if not 1 <= total <= MAX_CHILDREN:
             raise UserErrorException("create_children: {} children asked for; 1 to {} are possible".format(total, MAX_CHILDREN))
         return total
@@ -465,7 +471,7 @@ def _now():
 
 
 def _described(description):
-    # type: (str | None) -> dict
+    # type: (str | None) -> dict[str, Any]
     return {"description": str(description)} if description else {}
 
 

@@ -10,6 +10,10 @@ import sys
 
 from mlflows.job import layout
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 _RANK_VARIABLES = ("MLFLOWS_RANK", "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "HOROVOD_RANK")
 ALL_RANKS_VARIABLE = "MLFLOWS_LOG_ALL_RANKS"
 
@@ -40,7 +44,7 @@ class Spool:
         self._complained = False
 
     def event(self, event, even_if_silent=False):
-        # type: (dict, bool) -> None
+        # type: (dict[str, Any], bool) -> None
         """Append ``event``; NaN and infinities as Python's json writes them."""
         if not self.silent or even_if_silent:
             self.line((json.dumps(event, default=str) + "\n").encode("ascii"))

@@ -22,6 +22,10 @@ import time  # noqa: E402
 from mlflows.job import files, gpu, layout, mpi, processes, pump, ranks  # noqa: E402
 from mlflows.job.report import Outcome, report  # noqa: E402
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 ALREADY_SUPERVISED = 75
 """Exit code: another supervisor holds this folder."""
 
@@ -57,13 +61,15 @@ def main(folder):
 
 def _ended_before(folder, attempt):
     # type: (str, int) -> bool
-    """Whether this very attempt has its status already: then nothing runs twice."""
-    path = os.path.join(folder, layout.STATUS_FILE)
-    status = files.read_json(path)
-    if isinstance(status, dict) and status.get("attempt") == attempt:
+    """Whether this very attempt has its status already: then nothing runs twice. What an earlier attempt left is removed."""
+    status = files.read_json(os.path.join(folder, layout.STATUS_FILE))
+    if status is None:
+        return False
+    if status.get("attempt") == attempt:
         return True
-    if os.path.exists(path):
-        os.unlink(path)
+    for name in (layout.STATUS_FILE, CANCEL_FILE):
+        if os.path.exists(os.path.join(folder, name)):
+            os.unlink(os.path.join(folder, name))
     return False
 
 
@@ -71,7 +77,7 @@ class Supervisor:
     """The life of one job, from lock to status file, in one thread that sleeps until a signal or a deadline."""
 
     def __init__(self, folder, job, lock):
-        # type: (str, dict, int) -> None
+        # type: (str, dict[str, Any], int) -> None
         self.folder = folder
         self.job = job
         self.started = time.time()
@@ -87,7 +93,7 @@ class Supervisor:
         self._sampler = None  # type: gpu.Sampler | None
         self._wakeup, self._waker = os.pipe()
         self._status = files.ReservedFile(os.path.join(folder, layout.STATUS_FILE))
-        self._log = open(os.path.join(folder, layout.SYSTEM_LOGS, "supervisor.log"), "a", 1)
+        self._log = os.path.join(folder, layout.SYSTEM_LOGS, "supervisor.log")
 
     def run(self):
         # type: () -> None
@@ -111,7 +117,8 @@ class Supervisor:
         # type: (str) -> None
         """A line in supervisor.log; a full disk loses it."""
         try:
-            self._log.write("{} {}\n".format(time.strftime("%Y-%m-%dT%H:%M:%S%z"), text))
+            with open(self._log, "a") as log:
+                log.write("{} {}\n".format(time.strftime("%Y-%m-%dT%H:%M:%S%z"), text))
         except OSError:
             pass
 
@@ -150,7 +157,9 @@ class Supervisor:
 
     def _start(self):
         # type: () -> None
-        if self._seconds_left() == 0:
+        if os.path.exists(os.path.join(self.folder, CANCEL_FILE)):
+            self._terminations = 1  # the signal came before this process could take it
+        if self._terminations or self._seconds_left() == 0:
             return
         environment = ranks.base_environment(self.job, self.folder, dict(os.environ))
         if self.job["kind"] == "mpi":
@@ -160,8 +169,8 @@ class Supervisor:
         streams = [pump.open_stream(self._log_path(rank), b"[rank %d] " % rank.rank) for rank in self.ranks]
         self._start_pump(streams)
         try:
-            for rank, stream in zip(self.ranks, streams):
-                self._spawn(rank, stream)
+            for number, rank in enumerate(self.ranks):
+                self._spawn(rank, streams[number])
         finally:
             for stream in streams:
                 os.close(stream.write_end)
@@ -336,6 +345,7 @@ class Supervisor:
             os.close(stream.write_end)
         mpi.remove_pipes(self.folder)
         self._await_pump()
+        assert self.outcome is not None
         self._status.write_json(report(self.folder, self.job, self.records, self.outcome, self.started, ended))
 
     def _await_pump(self):

@@ -7,6 +7,12 @@ import time
 from mlflows.exceptions import AzureMLException, UserErrorException
 from mlflows.job import layout
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import IO, Any  # noqa: F401
+
+    from mlflows.job.here import Here  # noqa: F401
+
 CHILDREN = "child_uploads"
 """Folder beside ``uploads/`` for files of child runs, one folder per child."""
 
@@ -25,13 +31,15 @@ def place(child_id, name):
     text = os.fspath(name).replace("\\", "/")
     clean = posixpath.normpath(text) if text else ""
     if clean in ("", ".", "..") or clean.startswith(("/", "../")) or "\0" in clean:
-        raise UserErrorException("The name {!r} is not a relative path within the run's files: use one like 'outputs/model.pkl'".format(name))
+        raise UserErrorException(
+            "The name {!r} is not a relative path within the run's files: use one like 'outputs/model.pkl'".format(name)
+        )
     return posixpath.join(CHILDREN, child_id, clean) if child_id else posixpath.join(layout.UPLOADS, clean)
 
 
 def upload(job, child_id, name, source):
-    # type: (here.Here, str | None, str, object) -> None
-    """Copy a file, a folder or a stream to the run's files and say so in the events.
+    # type: (Here, str | None, str, Any) -> None
+    """Copy a file, all files of a folder, or a stream to the run's files and say so in the events.
 
     Raises:
         UserErrorException: as place and store.
@@ -49,7 +57,7 @@ def upload(job, child_id, name, source):
 
 
 def store(folder, relative, source, name, run_id):
-    # type: (str, str, object, str, str) -> None
+    # type: (str, str, Any, str, str) -> None
     """Copy ``source``, a path or a readable stream, to ``relative`` in the job folder.
 
     Raises:
@@ -64,7 +72,7 @@ def store(folder, relative, source, name, run_id):
 
 
 def _opened(path, name):
-    # type: (str, str) -> IO
+    # type: (str, str) -> IO[Any]
     try:
         return open(path, "rb")
     except OSError as error:
@@ -80,12 +88,14 @@ def _created(path, name, run_id):
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except (FileExistsError, NotADirectoryError):
         raise UserErrorException(
-            "Resource Conflict: ArtifactId {} already exists in run {}. Files of a run cannot be replaced: use another name".format(name, run_id)
+            "Resource Conflict: ArtifactId {} already exists in run {}. Files of a run cannot be replaced: use another name".format(
+                name, run_id
+            )
         )
 
 
 def _copy(reader, descriptor):
-    # type: (IO, int) -> None
+    # type: (IO[Any], int) -> None
     with os.fdopen(descriptor, "wb") as target:
         while True:
             chunk = reader.read(_CHUNK)
@@ -96,13 +106,7 @@ def _copy(reader, descriptor):
 
 def files_below(path, name):
     # type: (str, str) -> list[tuple[str, str]]
-    """Pairs (name in the run, path) of all files below directory ``path``.
-
-    Raises:
-        UserErrorException: there is no such directory.
-    """
-    if not os.path.isdir(path):
-        raise UserErrorException("Folder {!r} for {!r} does not exist (working directory {})".format(os.fspath(path), name, os.getcwd()))
+    """Pairs (name in the run, path) of all files below directory ``path``."""
     pairs = []
     for directory, folders, files in os.walk(path):
         folders.sort()

@@ -5,12 +5,16 @@ import sys
 
 from mlflows.exceptions import AzureMLException, UserErrorException
 
+TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 _SERIES = (list, tuple, set, frozenset, range)
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
 def scalar(name, value):
-    # type: (str, object) -> object
+    # type: (str, Any) -> Any
     """``value`` as a number, bool, string or None.
 
     A numpy or torch scalar gives its ``item()``. What has no JSON form is logged as a string, with a warning, as SDK v1 does.
@@ -36,26 +40,21 @@ def scalar(name, value):
 
 
 def is_series(value):
-    # type: (object) -> bool
+    # type: (Any) -> bool
     """Whether a value is several: a sequence, a set, a generator, an array with dimensions."""
     if isinstance(value, (str, bytes, dict)):
         return False
     if isinstance(value, _SERIES) or hasattr(value, "__next__"):
         return True
-    dimensions = getattr(value, "ndim", None)
-    if dimensions is not None:
-        return dimensions != 0 and getattr(value, "size", None) is not None and not _has_one_element(value)
+    if hasattr(value, "numel"):  # a torch tensor: one element in any shape is a value there
+        return bool(value.numel() != 1)
+    if hasattr(value, "ndim"):
+        return bool(value.ndim != 0)
     return hasattr(value, "__iter__")
 
 
-def _has_one_element(value):
-    # type: (object) -> bool
-    count = getattr(value, "numel", None)
-    return (count() if callable(count) else value.size) == 1 and hasattr(value, "numel")
-
-
 def scalars(name, values):
-    # type: (str, object) -> list
+    # type: (str, Any) -> list[Any]
     """A list metric's values.
 
     Raises:
@@ -70,7 +69,7 @@ def scalars(name, values):
 
 
 def table(name, value):
-    # type: (str, object) -> dict
+    # type: (str, Any) -> dict[str, Any]
     """A table's columns, each a list of the same length; a column given as one value counts as a list of one.
 
     Raises:
@@ -88,7 +87,7 @@ def table(name, value):
 
 
 def document(name, value):
-    # type: (str, object) -> dict
+    # type: (str, Any) -> dict[str, Any]
     """A confusion matrix and its like: a dict with schema_type, schema_version and data, or the same as JSON text.
 
     Raises:
@@ -108,7 +107,7 @@ def document(name, value):
 
 
 def step_number(name, step):
-    # type: (str, object) -> int | None
+    # type: (str, Any) -> int | None
     """``step`` as an integer.
 
     Raises:
@@ -117,14 +116,13 @@ def step_number(name, step):
     if step is None:
         return None
     try:
-        number = int(step)
+        return int(step)
     except (TypeError, ValueError):
         raise UserErrorException("The step of metric {!r} must be an integer, not {!r}".format(name, step))
-    return number
 
 
 def strings(mapping, what):
-    # type: (object, str) -> dict
+    # type: (object, str) -> dict[str, Any]
     """A dict of tags or properties, keys and values as strings.
 
     Raises:
@@ -143,7 +141,7 @@ def _integer(name, value):
 
 
 def _element(name, value):
-    # type: (str, object) -> object
+    # type: (str, Any) -> Any
     if is_series(value) or isinstance(value, dict):
         raise AzureMLException("An element of {!r} is a {}, not a single value".format(name, type(value).__name__))
     return scalar(name, value)

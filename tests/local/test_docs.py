@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import Services
 from tests.support.documents import DOCUMENTS, ROOT, Block, blocks, pattern
 
 RUNNABLE = [document for document in DOCUMENTS if any(block.runs for block in blocks(document))]
@@ -17,7 +18,13 @@ BLOCK_SECONDS = 120
 
 
 @pytest.mark.parametrize("document", RUNNABLE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_document(document: Path, services: object, tmp_path: Path) -> None:
+def test_document(document: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "mlflows down" in "".join(block.text for block in blocks(document)):
+        # services of its own: others go on using theirs
+        monkeypatch.setenv("MLFLOWS_HOME", str(tmp_path / "home"))
+        request.addfinalizer(lambda: Services().mlflows("down"))
+    else:
+        request.getfixturevalue("services")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     printed = ""
     for block in blocks(document):

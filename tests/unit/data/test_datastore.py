@@ -100,7 +100,9 @@ class TestUpload:
         with pytest.raises(UserErrorException, match="src_dir: .* is not a folder"):
             store.upload(source)
 
-    @pytest.mark.parametrize(("files", "message"), [("a.csv", "expected a list"), (None, "expected a list"), (["missing"], "is not a file")])
+    @pytest.mark.parametrize(
+        ("files", "message"), [("a.csv", "expected a list"), (None, "expected a list"), (["missing"], "is not a file")]
+    )
     def test_bad_files(self, store, files, message):
         with pytest.raises(UserErrorException, match=f"files: .*{message}"):
             store.upload_files(files)

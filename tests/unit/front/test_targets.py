@@ -1,6 +1,6 @@
 import pytest
 
-from mlflows.compute.targets import AmlCompute, ComputeTarget, LocalTarget, targets_of
+from mlflows.compute.targets import AmlCompute, ComputeInstance, ComputeTarget, KubernetesCompute, LocalTarget, targets_of
 from mlflows.exceptions import ComputeTargetException, UserErrorException
 
 
@@ -97,7 +97,11 @@ def test_bad_provisioning_configuration(config):
 
 @pytest.mark.parametrize("workspace", [None, "team"])
 def test_bad_workspace(workspace):
-    for call in (lambda: ComputeTarget(workspace, "x"), lambda: ComputeTarget.create(workspace, "xx", CONFIG), lambda: ComputeTarget.list(workspace)):
+    for call in (
+        lambda: ComputeTarget(workspace, "x"),
+        lambda: ComputeTarget.create(workspace, "xx", CONFIG),
+        lambda: ComputeTarget.list(workspace),
+    ):
         with pytest.raises(UserErrorException, match="workspace: expected a Workspace"):
             call()
 
@@ -141,3 +145,22 @@ def test_passwords_are_not_kept(tmp_path):
     config = AmlCompute.provisioning_configuration(admin_username="u", admin_user_password="hunter2")
     ComputeTarget.create(Place(), "cpu", config)
     assert "hunter2" not in (tmp_path / "home" / "workspaces" / "team" / "workspace.json").read_text()
+
+
+def test_compute_instance():
+    config = ComputeInstance.provisioning_configuration(vm_size="STANDARD_D3_V2", ssh_public_access=False)
+    ComputeTarget.create(Place(), "my-box", config).wait_for_completion(show_output=False)
+    found = ComputeTarget(Place(), "my-box")
+    assert type(found) is ComputeInstance and found.type == "ComputeInstance" and found.provisioning_state == "Succeeded"
+    found.stop()
+    found.start()
+    with pytest.raises(ComputeTargetException, match="vm_size: "):
+        ComputeInstance.provisioning_configuration(vm_size=3)
+    with pytest.raises(ComputeTargetException, match="vnet_resourcegroup_name, subnet_name: missing"):
+        ComputeInstance.provisioning_configuration(vnet_name="v")
+
+
+def test_kubernetes_cannot_be_attached_yet():
+    config = KubernetesCompute.attach_configuration(resource_id="/x", namespace="team")
+    with pytest.raises(ComputeTargetException, match="'k8s' cannot be attached"):
+        ComputeTarget.attach(Place(), "k8s", config)

@@ -35,7 +35,14 @@ class TestFromConfig:
     @pytest.mark.parametrize(
         "order",
         [
-            [".azureml/config.json", "../.azureml/config.json", "aml_config/config.json", "../aml_config/config.json", "config.json", "../config.json"],
+            [
+                ".azureml/config.json",
+                "../.azureml/config.json",
+                "aml_config/config.json",
+                "../aml_config/config.json",
+                "config.json",
+                "../config.json",
+            ],
             [".azureml/project.json", "../.azureml/config.json"],
             [".azureml/config.json", ".azureml/project.json"],
         ],
@@ -87,7 +94,10 @@ class TestFromConfig:
             Workspace.from_config(path)
 
     def test_an_explicit_folder_without_a_file(self, tmp_path):
-        with pytest.raises(UserErrorException, match=r"there is no .azureml/config.json .* write_config"):
+        with pytest.raises(
+            UserErrorException,
+            match=r"there is no .azureml/config.json or .* in .*project or above it. Write one with Workspace.write_config",
+        ):
             Workspace.from_config(tmp_path / "project")
 
     @pytest.mark.parametrize(
@@ -153,6 +163,13 @@ class TestAttributes:
         ws.set_default_datastore("workspaceblobstore")
         with pytest.raises(UserErrorException, match="has no datastore 'x'"):
             ws.set_default_datastore("x")
+
+    def test_what_nothing_can_be_in_yet(self):
+        ws = Workspace.get("team")
+        for mapping in (ws.datasets, ws.environments, ws.webservices, ws.images, ws.linked_services, ws.private_endpoints):
+            assert mapping == {} and mapping.get("x") is None
+        with pytest.raises(KeyError):
+            ws.datasets["x"]
 
     @pytest.mark.parametrize("kind", ["CPU", "gpu"])
     def test_default_compute_target(self, kind):

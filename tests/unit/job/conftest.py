@@ -21,7 +21,11 @@ def interpreters():
     for version in ("3.6", "3.8", "3.11", "3.13"):
         for directory in (*os.environ["PATH"].split(os.pathsep), *Path.home().glob(f".pyenv/versions/{version}.*/bin")):
             candidate = Path(directory, f"python{version}")
-            if version not in found and candidate.exists() and subprocess.call([candidate, "-c", "import ssl"], stderr=subprocess.DEVNULL) == 0:
+            if (
+                version not in found
+                and candidate.exists()
+                and subprocess.call([candidate, "-c", "import ssl"], stderr=subprocess.DEVNULL) == 0
+            ):
                 found[version] = str(candidate)
     return found
 

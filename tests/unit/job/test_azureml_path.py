@@ -67,7 +67,7 @@ print(sorted(set(sys.modules) - known))
     milliseconds, megabytes = map(float, lines[0].split())
     assert milliseconds < 30
     assert megabytes < 15
-    assert not {"urllib", "ssl", "logging", "asyncio", "numpy", "mlflow", "subprocess", "mlflows.exceptions"} & set(eval(lines[1]))
+    assert not {"urllib", "ssl", "logging", "asyncio", "numpy", "mlflow", "subprocess"} & set(eval(lines[1]))
 
 
 def imported(code, *paths):
@@ -126,17 +126,27 @@ for path in sorted(root.glob("azureml/**/*.py")):
     name = ".".join(path.relative_to(root).with_suffix("").parts).replace(".__init__", "")
     module = importlib.import_module(name)
     for attribute, target in getattr(type(module), "_lazy_names", {}).items():
-        print(name, attribute, target)
-        getattr(module, attribute)
+        try:
+            getattr(module, attribute)
+        except Exception as error:
+            print(name, attribute, target, repr(error))
 """
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, (NAMES, PACKAGE.parent)))}
-    done = subprocess.run([sys.executable, "-c", code, str(NAMES)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout.splitlines()[-1] + "\n" + done.stderr
+    assert subprocess.check_output([sys.executable, "-c", code, str(NAMES)], env=environment, text=True) == ""
 
 
 def test_syntax_is_that_of_python_36():
     pytest.importorskip("vermin")
     paths = [PACKAGE / name for name in ("job", "azureml_path", "_lazy.py", "exceptions.py", "__init__.py")]
-    command = [sys.executable, "-c", "import vermin; vermin.main()", "-t=3.6-", "--no-tips", "--violations", "--eval-annotations", *map(str, paths)]
+    command = [
+        sys.executable,
+        "-c",
+        "import vermin; vermin.main()",
+        "-t=3.6-",
+        "--no-tips",
+        "--violations",
+        "--eval-annotations",
+        *map(str, paths),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

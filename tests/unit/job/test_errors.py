@@ -60,7 +60,7 @@ def test_the_chain_ends_with_what_was_raised(tmp_path):
 
 
 def test_an_exception_that_was_caught_is_not_the_reason(tmp_path):
-    text = "import sys, traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\nprint('a')\nprint('b')\nprint('c')\nsys.exit(3)"
+    text = "import sys, traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\nprint('a\\nb\\nc')\nsys.exit(3)"
     log, code = log_of(tmp_path, text)
     failure = errors.explain(log, code, rank=2)
     assert failure.message == "User program failed with exit code 3 (rank 2)"

@@ -20,7 +20,16 @@ def environments(job):
 def test_pytorch(any_job):
     any_job.python_script(DUMP, kind="pytorch", backend="gloo", node_count=2, processes_per_node=2).status()
     found = environments(any_job)
-    names = ("NODE_RANK", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "MASTER_ADDR", "AZUREML_FRAMEWORK", "AZUREML_COMMUNICATOR")
+    names = (
+        "NODE_RANK",
+        "RANK",
+        "LOCAL_RANK",
+        "LOCAL_WORLD_SIZE",
+        "WORLD_SIZE",
+        "MASTER_ADDR",
+        "AZUREML_FRAMEWORK",
+        "AZUREML_COMMUNICATOR",
+    )
     assert [[found[rank][name] for name in names] for rank in range(4)] == [
         [str(rank // 2), str(rank), str(rank % 2), "2", "4", "127.0.0.1", "PyTorch", "gloo"] for rank in range(4)
     ]
@@ -47,7 +56,14 @@ def test_only_the_nodes_of_this_supervisor(job):
 
 
 def test_tensorflow(job):
-    job.python_script(DUMP + "\nimport time\nwhile not os.path.exists('env2.json'): time.sleep(0.01)", kind="tensorflow", workers=2, parameter_servers=1, node_count=1, processes_per_node=3).status()
+    job.python_script(
+        DUMP + "\nimport time\nwhile not os.path.exists('env2.json'): time.sleep(0.01)",
+        kind="tensorflow",
+        workers=2,
+        parameter_servers=1,
+        node_count=1,
+        processes_per_node=3,
+    ).status()
     found = {rank: json.loads(environment["TF_CONFIG"]) for rank, environment in environments(job).items()}
     assert [found[rank]["task"] for rank in range(3)] == [
         {"type": "worker", "index": 0},
@@ -112,7 +128,13 @@ def test_mpi(any_job):
     status = any_job.python_script(text, kind="mpi", node_count=2, processes_per_node=2).status()
     assert status["state"] == "Completed", status
     found = environments(any_job)
-    names = ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "AZ_BATCHAI_TASK_INDEX")
+    names = (
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+        "OMPI_COMM_WORLD_LOCAL_SIZE",
+        "AZ_BATCHAI_TASK_INDEX",
+    )
     assert [[found[rank][name] for name in names] for rank in range(4)] == [
         [str(rank), "4", str(rank % 2), "2", str(rank // 2)] for rank in range(4)
     ]

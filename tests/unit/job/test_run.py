@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -168,7 +169,13 @@ class TestMetrics:
 
     def test_numpy_and_others(self, run, folder):
         numpy = pytest.importorskip("numpy")
-        for value, expected in [(numpy.float32(0.5), 0.5), (numpy.int64(3), 3), (numpy.array(2.5), 2.5), (numpy.bool_(True), True), (Decimal("1.5"), 1.5)]:
+        for value, expected in [
+            (numpy.float32(0.5), 0.5),
+            (numpy.int64(3), 3),
+            (numpy.array(2.5), 2.5),
+            (numpy.bool_(True), True),
+            (Decimal("1.5"), 1.5),
+        ]:
             run.log("m", value, step=numpy.int64(4))
             assert last(folder)["value"] == expected and last(folder)["step"] == 4
         with pytest.raises(UserErrorException, match="log_list"):
@@ -392,7 +399,7 @@ class TestFiles:
     def test_plots(self, run, folder):
         class Figure:
             def savefig(self, path, format):
-                open(path, "wb").write(format.encode())
+                Path(path).write_bytes(format.encode())
 
         run.log_image("a plot", plot=Figure())
         event = last(folder)
@@ -477,7 +484,7 @@ class TestMailbox:
             get_metrics={"loss": [1, 2]},
             get_details={"runId": "exp_1_abc", "status": "Finalizing"},
             get_file_names=["outputs/a", "outputs/d/b", "logs/c"],
-            download_file=lambda args: open(args["path"], "w").write(args["name"]) and None,
+            download_file=lambda args: Path(args["path"]).write_text(args["name"]) and None,
             get_secret="s3cret",
             get_secrets={"a": "b"},
             workspace={"name": "ws", "location": "here"},

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -76,7 +77,6 @@ def test_start_error(job, change, match):
     assert match in status["message"]
 
 
-
 @pytest.mark.parametrize(
     "argument",
     ["a b", "it's", 'say "hi"', "$HOME", "${HOME}", "`date`", "$(date)", "a\nb", "", "*", "grüße 漢字 🙂", "\\", "--x=1 2", "\udcff"],
@@ -108,7 +108,10 @@ def test_variables_are_expanded_in_arguments(job):
 
 
 def test_environment_stdin_and_session(any_job):
-    text = "import json, os, sys; json.dump([dict(os.environ), os.getcwd(), sys.stdin.read(), os.getpid() == os.getsid(0)], open('e.json', 'w'))"
+    text = """
+import json, os, sys
+json.dump([dict(os.environ), os.getcwd(), sys.stdin.read(), os.getpid() == os.getsid(0)], open("e.json", "w"))
+"""
     any_job.python_script(text, env={"GREETING": "grüß"}).status()
     environment, directory, stdin, leads = json.loads((any_job.folder / "code" / "e.json").read_text())
     assert environment["MLFLOWS_JOB_FOLDER"] == str(any_job.folder)
@@ -183,6 +186,15 @@ def test_cancel_leaves_nothing(any_job):
     assert not any_job.left()
 
 
+def test_cancel_that_came_before_the_supervisor(job):
+    """PID 1 of a container never sees a signal that comes before it can take it."""
+    (job.folder / "cancel.json").write_text('{"reason": "too late"}')
+    status = job.start(shell="touch started").status()
+    assert (status["state"], status["message"]) == ("Canceled", "The run was canceled: too late")
+    assert not (job.folder / "code" / "started").exists()
+    assert job.start(shell="touch started", attempt=2).status()["state"] == "Completed"
+
+
 def test_second_signal_kills_at_once(job):
     job.python_script(HARD_TO_KILL, grace_seconds=30)
     job.await_log("ready")
@@ -241,7 +253,7 @@ def test_supervisor_file_and_lock(job):
     job.start(shell="echo ready; sleep 60")
     job.await_log("ready")
     record = json.loads((job.folder / "system_logs" / "supervisor.json").read_text())
-    ticks = int(open(f"/proc/{job.process.pid}/stat").read().rpartition(")")[2].split()[19])
+    ticks = int(Path(f"/proc/{job.process.pid}/stat").read_text().rpartition(")")[2].split()[19])
     assert (record["pid"], record["start_ticks"], record["attempt"]) == (job.process.pid, ticks, 1)
     assert [(p["rank"], p["node"], p["pid"] == p["pgid"]) for p in record["processes"]] == [(0, 0, True)]
     first, job.process = job.process, None

@@ -1,6 +1,6 @@
 """azureml.core."""
 
-from azureml import _targets
+from azureml import _targets  # type: ignore[import-not-found]
 from mlflows._lazy import extend_path, lazy
 
 __path__ = extend_path(__path__, __name__)

@@ -1,6 +1,6 @@
 """azureml.core.experiment."""
 
-from azureml import _targets
+from azureml import _targets  # type: ignore[import-not-found]
 from mlflows._lazy import lazy
 
 lazy(
