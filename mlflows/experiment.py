@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import html
 import logging
 import re
 import sys
@@ -280,6 +279,8 @@ class Experiment:
 
     def _repr_html_(self) -> str:
         """For notebooks. The link is there once a server is known: showing an object must not start one."""
+        import html  # its tables of names are slow to load
+
         known = getattr(self._workspace, "_known_servers", None) is not None
         link = f'<a href="{html.escape(self.get_portal_url())}" target="_blank" rel="noopener">Link to MLflow</a>' if known else ""
         cells = (html.escape(self._name), html.escape(self._workspace.name), link)

@@ -5,11 +5,9 @@ Every place is found in the same order: environment variable, the workspace's co
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
@@ -46,7 +44,7 @@ def services_dir() -> Path:
 def runner_socket() -> Path:
     """Unix socket of the resident runner: short whatever the home is called, in a folder only this user can enter."""
     digest = hashlib.sha256(str(home()).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"mlflows-{os.getuid()}" / f"{digest}.sock"
+    return Path(os.environ.get("TMPDIR") or "/tmp") / f"mlflows-{os.getuid()}" / f"{digest}.sock"
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,11 @@ def prefect_headers() -> Dict[str, str]:
     if key:
         return {"Authorization": f"Bearer {key}"}
     pair = os.environ.get("PREFECT_API_AUTH_STRING") or _profile_setting("PREFECT_API_AUTH_STRING")
-    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()} if pair else {}
+    if not pair:
+        return {}
+    import base64
+
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
 def _profile_setting(name: str) -> Optional[str]:

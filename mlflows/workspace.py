@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -205,6 +203,8 @@ class Workspace:
         """Forget the workspace. With ``delete_dependent_resources`` its datastore on this machine goes too, snapshots and all."""
         workspace_file.remove(self.name)
         if delete_dependent_resources:
+            import shutil  # as below: slow to import, and not needed to submit
+
             shutil.rmtree(settings.workspace_dir(self.name))
 
     def get_details(self) -> dict[str, Any]:
@@ -355,6 +355,9 @@ class Workspace:
         """Store a folder, or one file as a folder of its own; the snapshot's id."""
         if not os.path.isfile(path):
             return snapshot.take(Path(path), snapshot.store_of(self.name)).id
+        import shutil
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy2(path, folder)
             return snapshot.take(Path(folder), snapshot.store_of(self.name)).id

@@ -15,22 +15,25 @@ REQUIREMENTS = ["submitit"]
 
 SUBMIT = """\
 import sys
+import threading
 import time
 
 import submitit
 from submitit.helpers import CommandFunction
 
+
+def show_log(job):
+    seen = 0
+    while True:
+        text = job.stdout() or ""
+        print(text[seen:], end="", flush=True)
+        seen = len(text)
+        time.sleep(0.01)
+
+
 executor = submitit.LocalExecutor(folder="jobs")
 job = executor.submit(CommandFunction([sys.executable, "trivial.py"]))
-seen = 0
-while True:
-    done = job.done()
-    text = job.stdout() or ""
-    print(text[seen:], end="", flush=True)
-    seen = len(text)
-    if done:
-        break
-    time.sleep(0.01)
+threading.Thread(target=show_log, args=[job], daemon=True).start()
 job.result()
 """
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from mlflows.data import workspace_file
 from mlflows.exceptions import ComputeTargetException, UserErrorException
@@ -18,6 +19,7 @@ LOCAL = "local"
 RESERVED = ("amlcompute", "local", "containerinstance")
 """Names SDK v1 keeps for itself."""
 
+_NODE_STATES = ("idleNodeCount", "leavingNodeCount", "preemptedNodeCount", "preparingNodeCount", "runningNodeCount", "unusableNodeCount")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,31}(?<!-)")
 
 
@@ -29,8 +31,7 @@ class HasName(Protocol):
         """The workspace's name."""
 
 
-@dataclass(frozen=True)
-class ProvisioningConfiguration:
+class ProvisioningConfiguration(NamedTuple):
     """What a person wishes a cluster to be; kept with the name, for people to read.
 
     Passwords and keys are checked and dropped.
@@ -41,22 +42,10 @@ class ProvisioningConfiguration:
     min_nodes: int = 0
     max_nodes: int | None = None
     idle_seconds_before_scaledown: int = 1800
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = MappingProxyType({})
     description: str | None = None
     location: str | None = None
     kind: str = "AmlCompute"
-
-
-@dataclass(frozen=True)
-class NodeStateCounts:
-    """How many nodes do what; a machine is one node, idle."""
-
-    idleNodeCount: int = 1
-    leavingNodeCount: int = 0
-    preemptedNodeCount: int = 0
-    preparingNodeCount: int = 0
-    runningNodeCount: int = 0
-    unusableNodeCount: int = 0
 
 
 class AmlComputeStatus:
@@ -68,7 +57,7 @@ class AmlComputeStatus:
         self.allocation_state = "Steady"
         self.current_node_count = 1
         self.target_node_count = 1
-        self.node_state_counts = NodeStateCounts()
+        self.node_state_counts = {name: int(name == "idleNodeCount") for name in _NODE_STATES}
         self.vm_size = target.vm_size
         self.vm_priority = str(target._record.get("vm_priority", "dedicated"))
         self.errors: list[str] = []
@@ -78,7 +67,7 @@ class AmlComputeStatus:
         return {
             "currentNodeCount": self.current_node_count,
             "targetNodeCount": self.target_node_count,
-            "nodeStateCounts": asdict(self.node_state_counts),
+            "nodeStateCounts": dict(self.node_state_counts),
             "allocationState": self.allocation_state,
             "provisioningState": self.provisioning_state,
             "errors": self.errors or None,
@@ -143,7 +132,7 @@ class ComputeTarget:
         with workspace_file.changing(workspace.name) as record:
             targets = record.setdefault("compute_targets", {})
             known = name in targets
-            stored = targets.setdefault(name, asdict(provisioning_configuration))
+            stored = targets.setdefault(name, {**provisioning_configuration._asdict(), "tags": dict(provisioning_configuration.tags)})
         if not known:
             print(f"mlflows: compute target {name!r} is this machine from now on: its runs are local processes.", file=sys.stderr)
         return _of_record(workspace, name, stored)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -305,6 +304,8 @@ def _copy_all(pairs: Sequence[tuple[str, str]], overwrite: bool, show_progress: 
 
 def _copy(pair: tuple[str, str]) -> tuple[str, str]:
     """Under a temporary name first, so that nobody reads half a file."""
+    import shutil
+
     source, target = pair
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = f"{target}.{os.getpid()}.part"

@@ -18,11 +18,10 @@ import itertools
 import json
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -101,8 +100,8 @@ def take(source: Path, store: Path, *, progress: Progress | None = None) -> Snap
             f"The code in {root} cannot be stored in {store}: {error}. Is there space, and may you write there?"
         ) from error
     young = writer.changing or snapshot_index.any_young(tree.entries, looked_at)
-    index = replace(
-        index, fingerprint="" if young else fingerprint, snapshot=identifier, files=len(rows), bytes=sum(row[2] for row in rows)
+    index = index._replace(
+        fingerprint="" if young else fingerprint, snapshot=identifier, files=len(rows), bytes=sum(row[2] for row in rows)
     )
     snapshot_index.save(index, writer.known)
     _remove_stale(store)
@@ -127,6 +126,8 @@ def materialize(identifier: str, store: Path, target: Path) -> None:
         _write_tree(rows, store, identifier, partial)
         os.rename(partial, target)
     except BaseException as error:
+        import shutil  # slow to import, and not needed to take a snapshot
+
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError) and os.path.lexists(target):
             raise SnapshotException(f"The code cannot be written to {target}: it exists already. Remove it.") from error

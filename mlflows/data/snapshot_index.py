@@ -10,8 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlflows import settings
 from mlflows.data.tree import Entry
@@ -22,12 +21,11 @@ RACY_NANOSECONDS = 2_000_000_000
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(NamedTuple):
     """The index of one source directory.
 
     ``fingerprint`` is that of the whole tree, empty if a file in it was too young to be trusted. ``snapshot``, ``files`` and ``bytes``
-    are what it became. ``known`` maps a path to [size, mtime, ctime, inode, sha256].
+    are what it became; ``offset`` is where the known files begin. ``known`` maps a path to [size, mtime, ctime, inode, sha256].
     """
 
     path: str
@@ -35,15 +33,15 @@ class Index:
     snapshot: str = ""
     files: int = 0
     bytes: int = 0
-    _offset: int = field(default=0, repr=False)
+    offset: int = 0
 
     def known(self) -> dict[str, list[Any]]:
         """The known files; empty if there are none or the file is damaged."""
-        if not self._offset:
+        if not self.offset:
             return {}
         try:
             with open(self.path, "rb") as handle:
-                handle.seek(self._offset)
+                handle.seek(self.offset)
                 known = json.loads(handle.read())
         except (OSError, ValueError):
             return {}

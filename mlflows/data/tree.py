@@ -7,7 +7,6 @@ import marshal
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from mlflows.data.ignore import ENVIRONMENT_MARKS, Rules, rules_of
 from mlflows.exceptions import SnapshotException
@@ -21,17 +20,17 @@ resolution of the file system's clock.
 """
 
 
-@dataclass
 class Tree:
     """A scanned directory.
 
     ``excluded`` names what was left out without being asked to, ``skipped`` what is neither file nor link nor folder, with its kind.
     """
 
-    root: str
-    entries: list[Entry] = field(default_factory=list)
-    excluded: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.entries: list[Entry] = []
+        self.excluded: list[str] = []
+        self.skipped: list[str] = []
 
     def fingerprint(self) -> str:
         """Equal for two scans only if all entries are."""

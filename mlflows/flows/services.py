@@ -14,8 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 from mlflows import settings
 from mlflows.compute.processes import start_ticks
 from mlflows.exceptions import ExperimentExecutionException
+from mlflows.rest import RestClient, RestError, Unreachable
 from mlflows.settings import Servers
 
 PREFECT_PORT = 4200
@@ -232,11 +231,10 @@ def _ready(name: str, entry: Mapping[str, Any]) -> bool:
     if name == "runner":
         return runner_answers()
     try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(entry["health"], timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+        RestClient(entry["health"], timeout=2).raw("GET", "")
+    except (RestError, Unreachable):
         return False
+    return True
 
 
 def runner_answers() -> bool:

@@ -174,7 +174,7 @@ class Collector:
                 self._wake.clear()
                 if self._deadline is None:
                     self._safely(self._step)
-            self._end()
+            self._safely(self._end)
         finally:
             watch.unwatch(ticket)
             self.tracking.rest.close()
@@ -227,7 +227,8 @@ class Collector:
             if not full or self._deadline is not None:
                 break
         self._due["delivery"] = time.monotonic() + DELIVERY_SECONDS
-        self._flushed(wanted)
+        if not full:
+            self._flushed(wanted)
         self._ship_logs()
 
     def _end(self) -> None:
@@ -241,6 +242,10 @@ class Collector:
                 self._backoff(error)
                 if not self._sleep_before_retry():
                     break
+            except TrackingError as error:  # the run is gone, or its end was refused
+                self.delivery.refused.append(error.message)
+                break
+        self._save()
         self._flushed(self._flush_wanted)
 
     def _ship_all(self) -> None:
@@ -419,4 +424,3 @@ def _read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
-

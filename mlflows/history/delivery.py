@@ -15,12 +15,15 @@ from mlflows.history.closing import Outcome
 from mlflows.history.ledger import MAIN, Document, Writes
 from mlflows.history.runs import RunRef
 from mlflows.history.status import RunStatus
-from mlflows.history.tracking import Metric, Tracking, TrackingError, TrackingUnreachable
+from mlflows.history.tracking import Metric, NotFound, Tracking, TrackingError, TrackingUnreachable
 
 MOST_REFUSALS = 20
 """So many refused entries in a row: it is not the entries, it is the run."""
 MOST_SERVER_ERRORS = 10
 """The same batch met so many internal errors of the server: it is the batch."""
+
+Entry = tuple[str, Any]
+"""``param``, ``tag`` or ``metric``, and what it is."""
 
 
 class Delivery:
@@ -123,31 +126,33 @@ class Delivery:
         """One batch; a refused one entry by entry, so that only the bad ones are left out."""
         if not (metrics or params or tags):
             return
+        if self._refusal(ref, metrics, params, tags) is not None:
+            self._sift(ref, [("param", pair) for pair in params.items()])
+            self._sift(ref, [("tag", pair) for pair in tags.items()])
+            self._sift(ref, [("metric", metric) for metric in metrics])
+
+    def _sift(self, ref: RunRef, entries: Sequence[Entry]) -> None:
+        """Halve what was refused until the bad entries stand alone; many in a row are given up together."""
+        parts, in_a_row = [entries], 0
+        while parts:
+            part = parts.pop()
+            error = self._refusal(ref, *_of_kinds(part))
+            if error is None:
+                in_a_row = 0
+            elif len(part) == 1 or in_a_row >= MOST_REFUSALS or isinstance(error, NotFound):
+                in_a_row += 1
+                self.refused += [f"{kind} {entry[0]}: {error.message}" for kind, entry in part[:MOST_REFUSALS]]
+            else:
+                parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+
+    def _refusal(self, ref: RunRef, metrics: Sequence[Metric], params: Mapping[str, Any], tags: Mapping[str, Any]) -> TrackingError | None:
         try:
             self._log(ref, metrics, params, tags)
         except TrackingUnreachable:
             raise
         except TrackingError as error:
-            self._halves(ref, [*params.items()], [*tags.items()], list(metrics), error, [0])
-
-    def _halves(
-        self, ref: RunRef, params: list[Any], tags: list[Any], metrics: list[Metric], error: TrackingError, row: list[int]
-    ) -> None:
-        entries = [("param", pair) for pair in params] + [("tag", pair) for pair in tags] + [("metric", metric) for metric in metrics]
-        if len(entries) == 1 or row[0] >= MOST_REFUSALS:
-            row[0] += 1
-            self.refused += [f"{kind} {entry[0]}: {error.message}" for kind, entry in entries[:MOST_REFUSALS]]
-            return
-        middle = len(entries) // 2
-        for half in (entries[:middle], entries[middle:]):
-            parts: dict[str, list[Any]] = {kind: [entry for each, entry in half if each == kind] for kind in ("param", "tag", "metric")}
-            try:
-                self._log(ref, parts["metric"], dict(parts["param"]), dict(parts["tag"]))
-                row[0] = 0
-            except TrackingUnreachable:
-                raise
-            except TrackingError as inner:
-                self._halves(ref, parts["param"], parts["tag"], parts["metric"], inner, row)
+            return error
+        return None
 
     def _log(self, ref: RunRef, metrics: Sequence[Metric], params: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
         try:
@@ -175,3 +180,9 @@ class Delivery:
             self.refused.append(f"{what}: {error.message}")
         except OSError as error:
             self.refused.append(f"{what}: {error}")
+
+
+def _of_kinds(entries: Sequence[Entry]) -> tuple[list[Metric], dict[str, Any], dict[str, Any]]:
+    metrics = [entry for kind, entry in entries if kind == "metric"]
+    params, tags = (dict(entry for each, entry in entries if each == kind) for kind in ("param", "tag"))
+    return metrics, params, tags

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -356,7 +355,7 @@ class Run(LogCalls, Files, Tree):
         if self.status != RunStatus.FAILED:
             return details
         log = folder / layout.USER_LOGS / (streaming.chosen_log(_names_in(folder / layout.USER_LOGS)) or layout.STD_LOG) if folder else None
-        report = json.dumps(streaming.failure(details["error"]["error"], log, url), indent=4, ensure_ascii=False)
+        report = streaming.failure(details["error"]["error"], log, url)
         if raise_on_error:
             raise ActivityFailedException(report)
         if show:

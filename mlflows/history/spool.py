@@ -32,6 +32,8 @@ class SpoolFile:
         self._buffer, self._position = b"", 0
         self.offset = offset
         """After the last event given out."""
+        self.torn = 0
+        """Bytes after it whose writer died in the middle."""
 
     def size(self) -> int:
         """Bytes of the file; 0 if it is not there."""
@@ -77,7 +79,7 @@ class SpoolFile:
         if found:
             self._position = len(self._buffer)
         else:
-            self.offset = before
+            self.offset, self.torn = before, len(line)
         yield from found
 
     def _parsed(self, line: bytes) -> Iterator[Event]:
@@ -119,7 +121,7 @@ class Spool:
     def unread(self) -> int:
         """Bytes not given out yet."""
         self._find()
-        return sum(max(0, file.size() - file.offset) for file in self._files.values())
+        return sum(max(0, file.size() - file.offset - file.torn) for file in self._files.values())
 
     def look(self) -> tuple[int, ...]:
         """Changes whenever something was written: the folder's time of change and the sizes of the files known so far."""

@@ -7,6 +7,7 @@ in the uploaded log.
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 import socket
@@ -52,9 +53,10 @@ def follow(tracking: Tracking, mlflow_run_id: str, artifacts: Artifacts, folder:
     if folder is None:
         folder = local_folder(server.ask())
     screen = _Screen(sys.stdout.write if show else _silent)
-    if folder is not None:
-        _follow_folder(folder, server, screen)
-    return _follow_server(server, artifacts, screen)
+    if folder is None:
+        return _follow_server(server, artifacts, screen)
+    _follow_folder(folder, server, screen)
+    return _follow_server(server, None, screen)
 
 
 def local_folder(run: MlflowRun | None) -> Path | None:
@@ -92,12 +94,12 @@ def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
         time.sleep(LOCAL_SECONDS)
 
 
-def _follow_server(server: _Server, artifacts: Artifacts, screen: _Screen) -> MlflowRun:
-    """Until MLflow says that the run has ended; what the screen has not shown of the log is shown."""
+def _follow_server(server: _Server, artifacts: Artifacts | None, screen: _Screen) -> MlflowRun:
+    """Until MLflow says that the run has ended; with ``artifacts`` the uploaded log is shown as it grows."""
     pause = FIRST_POLL
     while True:
         ended = server.ended()
-        new = screen.wanted and server.last is not None and _remote(artifacts, screen)
+        new = artifacts is not None and screen.wanted and _remote(artifacts, screen)
         if ended and server.last is not None:
             screen.finish()
             return server.last
@@ -239,15 +241,19 @@ def header(run_id: str, url: str) -> str:
     return f"RunId: {run_id}\nWeb View: {url}\n"
 
 
-def failure(error: dict[str, Any], log_path: Path | None, url: str) -> dict[str, Any]:
-    """The error as the exception shows it: with the log's last lines and where the whole of it is."""
-    details = dict(error)
+def failure(error: dict[str, Any], log_path: Path | None, url: str) -> str:
+    """The error as a person reads it: as JSON, then the script's traceback and the log's last lines as they were printed."""
+    lines, traceback = list(error.get("log_tail") or ()), str(error.get("traceback") or "")
+    details = {key: value for key, value in error.items() if key not in ("log_tail", "traceback")}
     if log_path is not None and log_path.is_file():
         details["log"] = str(log_path)
-        if not details.get("log_tail"):
-            details["log_tail"] = _last_lines(log_path)
-    details["url"] = url
-    return {"error": details}
+        lines = lines or _last_lines(log_path)
+    text = json.dumps({"error": {**details, "url": url}}, indent=4, ensure_ascii=False)
+    if traceback:
+        text += f"\n\n{traceback.rstrip()}"
+    if lines and traceback.rstrip()[-200:] not in "\n".join(lines):
+        text += "\n\nLast lines of the log:\n" + "\n".join(lines)
+    return text
 
 
 def _last_lines(path: Path, most: int = 20) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from mlflows.exceptions import AuthenticationException, ServiceException, UserErrorException
@@ -14,6 +16,9 @@ from mlflows.rest import RestClient, RestError, Unreachable, basic_auth
 API = "/api/2.0/mlflow"
 PAGE = 1000
 HISTORY_PAGE = 25000
+AT_ONCE = 4
+TURN_SECONDS = 60.0
+"""Longest wait of a request for its turn."""
 
 
 class TrackingError(ServiceException):
@@ -213,13 +218,31 @@ class Tracking:
 
     def get(self, path: str, query: Mapping[str, Any]) -> Any:
         """GET below MLflow's API."""
-        with translated(self.uri):
+        with translated(self.uri), _turn(self.uri):
             return self.rest.get(f"{API}/{path}", query)
 
     def post(self, path: str, body: Any, method: str = "POST") -> Any:
         """POST (or PATCH, DELETE) below MLflow's API."""
-        with translated(self.uri):
+        with translated(self.uri), _turn(self.uri):
             return self.rest.request(method, f"{API}/{path}", body)
+
+
+@contextmanager
+def _turn(uri: str) -> Iterator[None]:
+    """A few requests at a time from this process: MLflow's SQL store locks up for good when more are under way than its pool has
+    connections (15 by default, and some requests hold two)."""
+    with _gates_lock:
+        gate = _gates.setdefault(uri, threading.BoundedSemaphore(AT_ONCE))
+    if not gate.acquire(timeout=TURN_SECONDS):
+        raise Unreachable(f"{AT_ONCE} requests to {uri} are waiting for an answer")
+    try:
+        yield
+    finally:
+        gate.release()
+
+
+_gates: dict[str, threading.BoundedSemaphore] = {}
+_gates_lock = threading.Lock()
 
 
 class translated:

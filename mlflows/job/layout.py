@@ -6,10 +6,12 @@
     lib/                import path with ``azureml`` and ``mlflows``
     code/               working directory: the snapshot, with outputs/ and logs/ in it
     user_logs/          std_log.txt, or std_log_process_<rank>.txt for several processes
-    system_logs/        supervisor.log
+    system_logs/        supervisor.log, supervisor.json and supervisor.lock while it lives, gpu.jsonl, mpirun.log
     events/             rank-<rank>.jsonl, one line per call of the script-side Run
     uploads/            copies of files given to upload_file, under the name given
+    child_uploads/      the same of child runs, each in a folder of its id
     mailbox/            <id>.request.json and <id>.answer.json
+    cancel.json         why it is to be stopped, for the message; written before the supervisor gets SIGTERM
     status.json         how it ended; the supervisor writes it last, atomically
     closed.json         the flow and the history are closed, too; nothing changes after it
 """

@@ -76,14 +76,15 @@ def signal_group(pid, number):
 
 def group_lives(group):
     # type: (int) -> bool
-    """Whether a process group has members."""
+    """Whether a process group has members other than zombies, which stay for ever where PID 1 does not collect orphans."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    return True
+    states = [(fields[0], int(fields[2])) for fields in map(_stat, _pids()) if fields]
+    return not states or any(state not in (b"Z", b"X") and its_group == group for state, its_group in states)
 
 
 def signal_all(pids, number):
@@ -101,11 +102,15 @@ def strays(folder):
     """Live processes that carry the job folder in their environment, wherever they have wandered (Linux; elsewhere none)."""
     mark = os.fsencode("{}={}".format(layout.FOLDER_VARIABLE, folder))
     own = os.getpid()
+    return [pid for pid in _pids() if pid != own and _carries(pid, mark)]
+
+
+def _pids():
+    # type: () -> list[int]
     try:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
-    return [pid for pid in pids if pid != own and _carries(pid, mark)]
 
 
 def _carries(pid, mark):
@@ -121,8 +126,15 @@ def _carries(pid, mark):
 def start_ticks(pid):
     # type: (int) -> int | None
     """When a process started, in clock ticks since boot (proc(5), stat field 22); None where that cannot be known."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def _stat(pid):
+    # type: (int) -> list[bytes]
+    """Fields of /proc/<pid>/stat from the third (the state) on; empty if there are none."""
     try:
-        with open("/proc/{}/stat".format(pid), "rb") as handle:
-            return int(handle.read().rpartition(b")")[2].split()[19])
+        with open("/proc/{}/stat".format(pid), "rb", 0) as handle:
+            return handle.read().rpartition(b")")[2].split()
     except OSError:
-        return None
+        return []

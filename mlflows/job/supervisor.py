@@ -301,7 +301,7 @@ class Supervisor:
         """TERM to everything that still runs, KILL after the grace period or at a second termination signal."""
         grace = self.job.get("grace_seconds", 10)
         if self._remaining():
-            self._signal(signal.SIGTERM)
+            self._terminate()
             self._wait_for_end(grace)
         if self._remaining():
             self.note("killing what is left")
@@ -314,6 +314,15 @@ class Supervisor:
             return True
         self._groups = {group for group in self._groups if processes.group_lives(group)}
         return bool(self._groups) or bool(processes.strays(self.folder))
+
+    def _terminate(self):
+        # type: () -> None
+        """SIGTERM to all; of an MPI job to its ranks only: mpirun, told itself, would kill them within a second, and it ends after them."""
+        others = set(processes.strays(self.folder)) - {rank.pid for rank in self.ranks}
+        if self.job["kind"] == "mpi" and others:
+            processes.signal_all(sorted(others), signal.SIGTERM)
+        else:
+            self._signal(signal.SIGTERM)
 
     def _signal(self, number):
         # type: (int) -> None

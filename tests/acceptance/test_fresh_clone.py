@@ -75,7 +75,8 @@ def clone(request: pytest.FixtureRequest) -> Iterator[Clone]:
 def test_make_demo(clone: Clone) -> None:
     shown = quickstart(clone.run(DEMO))
     for link in (shown.prefect_link, shown.mlflow_link):
-        with urllib.request.urlopen(link, timeout=30) as answer:
+        page = urllib.request.Request(link, headers={"Accept": "text/html"})  # as a browser asks
+        with urllib.request.urlopen(page, timeout=30) as answer:
             assert answer.status == 200
     again = quickstart(clone.run(DEMO))
     assert again.run_id != shown.run_id

@@ -12,7 +12,13 @@ from pathlib import Path
 from conftest import ROOT, Services
 from mlflows import settings
 
-PREFECT = [sys.executable, "-m", "prefect"]
+LINES = """\
+prefect work-pool create training --type process
+prefect deploy --prefect-file deployments/prefect.yaml --all
+prefect worker start --pool training &
+prefect deployment run script-run/quickstart --watch
+"""
+"""As deployments/README.md has them."""
 
 
 def test_a_worker_runs_the_deployment(services: Services, tmp_path: Path) -> None:
@@ -27,19 +33,20 @@ def test_a_worker_runs_the_deployment(services: Services, tmp_path: Path) -> Non
         "PWD": str(ROOT),
     }
 
-    def prefect(*arguments: str) -> str:
-        done = subprocess.run([*PREFECT, *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    create, deploy, work, run = [[sys.executable, "-m", *line.rstrip(" &").split()] for line in LINES.splitlines()]
+
+    def prefect(command: list[str]) -> str:
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    prefect("work-pool", "create", "training", "--type", "process", "--overwrite")
-    prefect("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+    assert LINES in (ROOT / "deployments" / "README.md").read_text()
+    prefect(create)
+    prefect(deploy)
     log = (tmp_path / "worker.log").open("w")
-    worker = subprocess.Popen(
-        [*PREFECT, "worker", "start", "--pool", "training"], cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
-    )
+    worker = subprocess.Popen(work, cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        output = prefect("deployment", "run", "script-run/quickstart", "--watch", "--watch-interval", "1")
+        output = prefect(run)
     finally:
         os.killpg(worker.pid, signal.SIGTERM)
         worker.wait(30)

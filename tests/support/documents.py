@@ -27,6 +27,7 @@ DOCUMENTS = sorted(
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "examples").rglob("*.md"),
         *(ROOT / "infra").rglob("*.md"),
+        *(ROOT / "deployments").rglob("*.md"),
         *(ROOT / "benchmarks").rglob("*.md"),
     ]
 )

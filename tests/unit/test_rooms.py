@@ -9,7 +9,7 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,38 +83,36 @@ def behind(module: str, attribute: str) -> str:
     return public_names().get(attribute, module) if module == "mlflows" else module
 
 
-def imports(name: str) -> set[str]:
-    """Every module of ours that ``name`` imports, also inside functions."""
-    found = {target for node in ast.walk(TREES[name]) for target in imported(name, node)}
-    return {target for target in found if target in FILES} - {name}
+def ours(name: str, nodes: Iterable[ast.AST]) -> set[str]:
+    """The modules of ours that import statements among ``nodes`` name."""
+    return {target for node in nodes for target in imported(name, node) if target in FILES} - {name}
 
 
-def run_at_import(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that run when the module is imported: not functions' bodies, not ``if TYPE_CHECKING``."""
+def really_run(statements: list[ast.stmt], functions: bool) -> Iterator[ast.stmt]:
+    """Statements and those inside them: not those under ``if TYPE_CHECKING``, which are for annotations; bodies of functions on demand."""
     for node in statements:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            yield from run_at_import(node.orelse)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not functions:
             continue
         yield node
-        for field in ("body", "orelse", "finalbody"):
-            yield from run_at_import(getattr(node, field, []))
-        for handler in getattr(node, "handlers", []):
-            yield from run_at_import(handler.body)
+        only_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for field in ("orelse",) if only_types else ("body", "orelse", "finalbody"):
+            yield from really_run(getattr(node, field, []), functions)
+        for part in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
+            yield from really_run(part.body, functions)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_imports_run_downwards(name: str) -> None:
     mine = room(name)
-    upwards = [target for target in imports(name) if room(target) != mine and room(target) not in ABOVE[mine]]
+    upwards = [target for target in ours(name, ast.walk(TREES[name])) if room(target) != mine and room(target) not in ABOVE[mine]]
     if mine == "job":
-        upwards = [target for target in imports(name) if room(target) != "job" and target not in JOB_MAY_IMPORT]
+        upwards = [target for target in ours(name, ast.walk(TREES[name])) if room(target) != "job" and target not in JOB_MAY_IMPORT]
     assert not upwards, f"{name} is in room {mine}, which may not import {upwards}"
 
 
 def test_no_import_cycles() -> None:
-    graph = {name: sorted(imports(name)) for name in FILES}
+    """Also none that is hidden by importing inside a function."""
+    graph = {name: sorted(ours(name, really_run(TREES[name].body, functions=True))) for name in FILES}
     done: set[str] = set()
 
     def visit(name: str, path: list[str]) -> None:
@@ -130,7 +128,7 @@ def test_no_import_cycles() -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if room(name) in QUICK or name in QUICK_MODULES])
 def test_quick_paths_import_the_standard_library_only(name: str) -> None:
-    top = {target.split(".")[0] for node in run_at_import(TREES[name].body) for target in imported(name, node)}
+    top = {target.split(".")[0] for node in really_run(TREES[name].body, functions=False) for target in imported(name, node)}
     foreign = top - sys.stdlib_module_names - {"mlflows"}
     assert not foreign, f"{name} imports {foreign} when it is imported"
 

@@ -35,11 +35,22 @@ def log_of(tmp_path, text, python=sys.executable):
         ("raise ValueError('grüße')", "ValueError: "),
     ],
 )
-def test_exceptions(tmp_path, any_python, text, message):
-    log, code = log_of(tmp_path, "# -*- coding: utf-8 -*-\n" + text, any_python)
+def test_exceptions(tmp_path, text, message):
+    log, code = log_of(tmp_path, text)
     failure = errors.explain(log, code)
     assert failure.message.startswith("User program failed with " + message)
     assert failure.traceback and failure.traceback.splitlines()[0].lstrip().startswith(("Traceback", "File"))
+
+
+@pytest.mark.parametrize(
+    "text, message", [("def f():\n    return {}['key']\nf()", "KeyError: 'key'"), ("x = (1,\nprint(x", "SyntaxError: ")]
+)
+def test_exceptions_of_every_python(tmp_path, any_python, text, message):
+    """Their tracebacks differ: carets, markers, hints."""
+    log, code = log_of(tmp_path, text, any_python)
+    failure = errors.explain(log, code)
+    assert failure.message.startswith("User program failed with " + message)
+    assert 'train.py", line' in failure.traceback
 
 
 def test_our_own_exceptions_give_their_message(tmp_path):

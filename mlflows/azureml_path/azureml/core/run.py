@@ -7,7 +7,6 @@ lazy(
     __name__,
     {
         "Run": _targets.RUN,
-        "get_run": "mlflows.history.run:get_run",
         "_OfflineRun": "mlflows.job.offline:_OfflineRun",
         "_SubmittedRun": "mlflows.job.run:_SubmittedRun",
         "RunStatus": "mlflows.history.status:RunStatus",
