@@ -30,6 +30,7 @@ The first submit starts a Prefect server, an MLflow server and a runner on this 
 
   mlflows status                    what runs, and its addresses
   mlflows down                      stop them (runs go on); mlflows up starts them again
+  mlflows doctor                    find runs that nobody owns, and adopt or close them
 
 With PREFECT_API_URL and MLFLOW_TRACKING_URI set, or given in .azureml/config.json, those servers are used instead.
 """
@@ -116,6 +117,18 @@ def _add_services(commands: Any) -> None:
         "mlflows status\nmlflows status --json",
     )
     _add_json(status)
+    doctor = _command(
+        commands,
+        "doctor",
+        "mlflows.cli.services:find_and_cure",
+        "find and cure runs that nobody owns",
+        "Looks through the job folders of this machine. A run whose flow has died is taken up again by a new one, which follows it to\n"
+        "its end and closes it; one that nobody ever took is closed as Failed; processes that outlived their run are ended.\n"
+        "`mlflows up` does the same when it starts.",
+        "mlflows doctor\nmlflows doctor --dry-run",
+    )
+    doctor.add_argument("--dry-run", action="store_true", help="only say what is wrong")
+    _add_json(doctor)
 
 
 def _add_history(commands: Any) -> None:

@@ -1,20 +1,35 @@
-"""up, down, status."""
+"""up, down, status, doctor."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 
-from mlflows.flows import services
+from mlflows.flows import doctor, services
 from mlflows.workspace import Workspace
 
 
 def up(options: argparse.Namespace) -> int:
     """Start what is missing."""
     servers = services.up(Workspace._here()._server_settings())
+    for finding in doctor.examine():
+        print(f"{finding.run_id}: {finding.problem}; {doctor.cure(finding, servers)}")
     print(f"Prefect: {servers.prefect_ui_url}\nMLflow:  {servers.mlflow_ui_url}")
     return 0
+
+
+def find_and_cure(options: argparse.Namespace) -> int:
+    """Print what is wrong with the runs of this machine, and cure it unless asked not to; 1 if something stays uncured."""
+    findings = doctor.examine()
+    servers = None if options.dry_run or not findings else services.up(Workspace._here()._server_settings())
+    done = [doctor.cure(finding, servers) if servers else f"cure: {finding.cure}" for finding in findings]
+    if options.json:
+        print(json.dumps([{**dataclasses.asdict(finding), "done": what} for finding, what in zip(findings, done, strict=True)], indent=2))
+    else:
+        print("\n".join(f"{finding.run_id}: {finding.problem}; {what}" for finding, what in zip(findings, done, strict=True)) or "All is well.")
+    return int(any(what.startswith("not cured") for what in done))
 
 
 def down(options: argparse.Namespace) -> int:

@@ -80,6 +80,7 @@ class LocalHome:
 
     def _start(self, launch: Launch, environment: Mapping[str, str]) -> str:
         launch.folder.mkdir(parents=True, exist_ok=True)
+        launch.folder.chmod(0o700)  # secrets that a script asks for pass through its mailbox
         with _locked(launch.folder):
             handle = self.find(launch.run_id, launch.attempt)
             if handle is not None:

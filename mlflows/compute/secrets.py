@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from mlflows.exceptions import UserErrorException
 
@@ -34,7 +35,7 @@ async def _value(variable: str, reference: str) -> str:
             "write {{ prefect.blocks.secret.NAME }} and save a Secret block of that name"
         )
     try:
-        block = await Secret.aload(match.group(1))
+        block: Any = await Secret.aload(match.group(1))
     except ValueError as error:
         raise UserErrorException(
             f"Environment variable {variable}: there is no Secret block named {match.group(1)!r}; "

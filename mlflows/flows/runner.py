@@ -18,12 +18,12 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterState
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.exceptions import Abort, ObjectNotFound
@@ -70,7 +70,7 @@ class Runner:
         deployment = await script_run.ato_deployment(
             name=DEPLOYMENT, description="Runs on this machine, by the resident runner that `mlflows up` starts.", tags=["mlflows"]
         )
-        return cast(UUID, await deployment.aapply())
+        return await deployment.aapply()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One submitter: ``hello``, ``submit``, then ``go``, which alone starts something."""
@@ -233,7 +233,7 @@ async def close_task_runs(client: PrefectClient, flow_run: FlowRun) -> None:
     """The adopted flow makes new task runs; the ones of the dead process would stay Running for ever."""
     of_flow, running = FlowRunFilterId(any_=[flow_run.id]), TaskRunFilterState.model_validate({"type": {"any_": [StateType.RUNNING]}})
     for task_run in await client.read_task_runs(flow_run_filter=FlowRunFilter(id=of_flow), task_run_filter=TaskRunFilter(state=running)):
-        state = Crashed(message="Its process was gone; the run was adopted by another one")
+        state: State[None] = Crashed(message="Its process was gone; the run was adopted by another one")
         await client.set_task_run_state(task_run.id, state, force=True)
 
 

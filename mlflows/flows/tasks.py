@@ -18,6 +18,7 @@ from mlflows.config.run_definition import run_definition
 from mlflows.data import snapshot
 from mlflows.environments.resolve import resolve_interpreter
 from mlflows.flows import artifacts, logs, steering
+from mlflows.flows.answers import answers
 from mlflows.flows.context import Resolved, RunContext
 from mlflows.flows.variables import script_variables
 from mlflows.history import closing, status
@@ -64,7 +65,7 @@ async def launch_training(context: RunContext, resolved: Resolved, interpreter: 
     )
     secrets = await resolve_secrets(launch.variables)
     handle = await home.start(launch, {**steering.base_environment(context.steering), **secrets})
-    collector = Collector(context.tracking, context.run, folder, job, {}, run_definition(job))
+    collector = Collector(context.tracking, context.run, folder, job, answers(job, context.servers), run_definition(job))
     collector.start()
     link = asyncio.create_task(artifacts.link(context))
     running = asyncio.create_task(asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **_where(context, launch)))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from mlflows import settings
+from mlflows.flows.answers import identity
 from mlflows.history.runs import RunRef
 from mlflows.settings import Servers
 from mlflows.spec import JobSpec
@@ -12,11 +10,11 @@ from mlflows.spec import JobSpec
 
 def script_variables(run: RunRef, job: JobSpec, servers: Servers) -> dict[str, str]:
     """All but what depends on the rank or the home. The person's own come last and win."""
-    workspace = _workspace_of(job.workspace)
+    workspace = identity(job.workspace)
     variables = {
         "AZUREML_RUN_ID": run.run_id,
-        "AZUREML_ARM_SUBSCRIPTION": workspace.get("subscription_id") or "local",
-        "AZUREML_ARM_RESOURCEGROUP": workspace.get("resource_group") or "local",
+        "AZUREML_ARM_SUBSCRIPTION": workspace["subscription_id"],
+        "AZUREML_ARM_RESOURCEGROUP": workspace["resource_group"],
         "AZUREML_ARM_WORKSPACE_NAME": job.workspace,
         "AZUREML_ARM_PROJECT_NAME": job.experiment,
         "AZUREML_EXPERIMENT_ID": run.experiment_id,
@@ -37,10 +35,3 @@ def script_variables(run: RunRef, job: JobSpec, servers: Servers) -> dict[str, s
 
 
 _FRAMEWORKS = {"none": "Python", "mpi": "Python", "pytorch": "PyTorch", "tensorflow": "TensorFlow"}
-
-
-def _workspace_of(name: str) -> dict[str, str]:
-    try:
-        return json.loads((settings.workspace_dir(name) / "workspace.json").read_text())  # type: ignore[no-any-return]
-    except (FileNotFoundError, ValueError):
-        return {}

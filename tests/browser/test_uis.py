@@ -32,12 +32,17 @@ def test_prefect_shows_the_flow_run(run: Quickstart, browser: WebDriver, screens
     screenshot("prefect-task-runs")
 
     click(browser, "Artifacts")
-    see(browser, "MARKDOWN", "LINK")
+    see(browser, "mlflow-run", "The run in MLflow", "script-run", "How the run ended")
     screenshot("prefect-artifacts")
 
     click(browser, "Parameters")
     see(browser, '"script": "train.py"', '"experiment": "quickstart"')
     screenshot("prefect-parameters")
+
+    click(browser, "Artifacts")
+    click(browser, "script-run")
+    see(browser, "Job folder", run.run_id)
+    screenshot("prefect-outcome")
 
 
 def test_mlflow_shows_the_run(run: Quickstart, browser: WebDriver, screenshot: Callable[[str], None]) -> None:
