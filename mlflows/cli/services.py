@@ -24,12 +24,12 @@ def find_and_cure(options: argparse.Namespace) -> int:
     """Print what is wrong with the runs of this machine, and cure it unless asked not to; 1 if something stays uncured."""
     findings = doctor.examine()
     servers = None if options.dry_run or not findings else services.up(Workspace._here()._server_settings())
-    done = [doctor.cure(finding, servers) if servers else f"cure: {finding.cure}" for finding in findings]
+    report = [(finding, doctor.cure(finding, servers) if servers else f"cure: {finding.cure}") for finding in findings]
     if options.json:
-        print(json.dumps([{**dataclasses.asdict(finding), "done": what} for finding, what in zip(findings, done, strict=True)], indent=2))
+        print(json.dumps([{**dataclasses.asdict(finding), "done": done} for finding, done in report], indent=2))
     else:
-        print("\n".join(f"{finding.run_id}: {finding.problem}; {what}" for finding, what in zip(findings, done, strict=True)) or "All is well.")
-    return int(any(what.startswith("not cured") for what in done))
+        print("\n".join(f"{finding.run_id}: {finding.problem}; {done}" for finding, done in report) or "All is well.")
+    return int(any(done.startswith("not cured") for _, done in report))
 
 
 def down(options: argparse.Namespace) -> int:
