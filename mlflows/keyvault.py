@@ -7,8 +7,10 @@ it as ``{{ prefect.blocks.secret.<block> }}`` (``Keyvault.reference``).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -18,6 +20,8 @@ from mlflows.rest import RestClient, RestError, Unreachable
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 _TYPE = "/block_types/slug/secret"
 _PAGE = 200
+_PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+"""Seconds before each further try: a Prefect server on SQLite answers 503 while somebody else writes."""
 
 
 class HasPrefect(Protocol):
@@ -47,14 +51,9 @@ class Keyvault:
         block = self._block(name)
         if not isinstance(value, str):
             raise UserErrorException(f"value: the secret {name!r} must be a string, not a {type(value).__name__}.")
-        found = self._find(block)
-        data = {"value": value}
+        found = self._find(block) or self._create(block, value)
         if found is not None:
-            self._ask("PATCH", f"/block_documents/{found['id']}", {"data": data, "merge_existing_data": False})
-            return
-        kind = self._ask("GET", _TYPE)["id"]
-        [schema, *_] = self._ask("POST", "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}, "limit": 1})
-        self._ask("POST", "/block_documents/", {"name": block, "data": data, "block_type_id": kind, "block_schema_id": schema["id"]})
+            self._ask("PATCH", f"/block_documents/{found['id']}", {"data": {"value": value}, "merge_existing_data": False})
 
     def set_secrets(self, secrets_batch: Mapping[str, str]) -> None:
         """Store several."""
@@ -91,7 +90,8 @@ class Keyvault:
         """Remove a secret; one that is not there is no error."""
         found = self._find(self._block(name))
         if found is not None:
-            self._ask("DELETE", f"/block_documents/{found['id']}")
+            with contextlib.suppress(_Missing):
+                self._ask("DELETE", f"/block_documents/{found['id']}")
 
     def delete_secrets(self, secrets: Iterable[str]) -> None:
         """Remove several."""
@@ -114,6 +114,19 @@ class Keyvault:
         slug = re.sub(r"[^a-z0-9]+", "-", exact.lower()).strip("-")
         return f"{slug}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}-"
 
+    def _create(self, block: str, value: str) -> dict[str, Any] | None:
+        """Make the block; the one that somebody else has made meanwhile, if so."""
+        kind = self._ask("GET", _TYPE)["id"]
+        [schema, *_] = self._ask("POST", "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}, "limit": 1})
+        body = {"name": block, "data": {"value": value}, "block_type_id": kind, "block_schema_id": schema["id"]}
+        try:
+            self._ask("POST", "/block_documents/", body)
+        except ServiceException as error:
+            if error.status_code != 409:
+                raise
+            return self._find(block)
+        return None
+
     def _find(self, block: str) -> dict[str, Any] | None:
         try:
             found: dict[str, Any] = self._ask("GET", f"{_TYPE}/block_documents/name/{block}?include_secrets=true")
@@ -133,15 +146,18 @@ class Keyvault:
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         client = self._workspace._prefect()
-        try:
-            return client.request(method, path, body)
-        except RestError as error:
-            if error.status == 404:
-                raise _Missing from error
-            raise ServiceException(f"The Prefect server refused: {error}", error.status) from error
-        except Unreachable as error:
-            raise ServiceException(f"No answer from the Prefect server at {client.base_url} ({error}). `mlflows up` starts one.") from error
+        for pause in _PAUSES:
+            try:
+                return client.request(method, path, body)
+            except RestError as error:
+                if error.status == 404:
+                    raise _Missing(f"The Prefect server has no {path}", 404) from error
+                raise ServiceException(f"The Prefect server refused: {error}", error.status) from error
+            except Unreachable as error:
+                last = error
+                time.sleep(pause)
+        raise ServiceException(f"No answer from the Prefect server at {client.base_url} ({last}). `mlflows up` starts one.") from last
 
 
-class _Missing(Exception):
-    pass
+class _Missing(ServiceException):
+    """404: removed meanwhile, or never there."""

@@ -18,13 +18,18 @@ find_python() {
     exit 1
 }
 
-python=$(find_python)
-echo "setup: .venv with $("$python" --version) (once; a minute or two)"
-rm -rf .venv
-if ! "$python" -m venv .venv; then
-    echo "setup: '$python -m venv' failed; on Debian and Ubuntu its part is a package: apt install python3-venv" >&2
-    exit 1
-fi
-.venv/bin/python -m pip install --quiet uv
+make_environment() {
+    python=$(find_python)
+    echo "setup: .venv with $("$python" --version) (once; a minute or two)"
+    rm -rf .venv
+    if ! "$python" -m venv .venv; then
+        echo "setup: '$python -m venv' failed; on Debian and Ubuntu its part is a package: apt install python3-venv" >&2
+        exit 1
+    fi
+    .venv/bin/python -m pip install --quiet uv
+}
+
+# one that works is kept: the local services may be running from it
+.venv/bin/python -c 'import uv' 2>/dev/null || make_environment
 .venv/bin/python -m uv pip install --quiet --python .venv/bin/python --editable . --group dev
 touch .venv/.ready

@@ -6,6 +6,6 @@ import sys
 from azureml.core import Run
 
 run = Run.get_context()
-print("Python {} at {}".format(platform.python_version(), sys.executable))
+print(f"Python {platform.python_version()} at {sys.executable}")
 run.log("major", sys.version_info[0])
 run.log("minor", sys.version_info[1])

@@ -111,8 +111,7 @@ def _run(identifier: str) -> Run:
 def _beginning_with(tracking: Tracking, identifier: str) -> list[str]:
     if len(identifier) < SHORTEST_BEGINNING or not identifier.replace("-", "").replace("_", "").isalnum():
         return []
-    escaped = identifier.replace("_", "\\_")
-    where = f"tags.`{names.RUN_ID}` LIKE '{escaped}%'"
+    where = f"tags.`{names.RUN_ID}` LIKE '{identifier}%'"  # an underscore is any character there
     found = tracking.search_runs(_experiments(tracking, None), where, most=1000)
     return [run.tags[names.RUN_ID] for run in found if run.tags[names.RUN_ID].startswith(identifier)][:10]
 

@@ -139,6 +139,8 @@ class Artifacts:
             query["page_token"] = answer["next_page_token"]
 
     def _address(self, artifact: str) -> str:
+        if ".." in artifact.split("/"):
+            raise NotFound(f"{artifact!r} is not a name among a run's files")
         return f"{self._proxy}/{quote(artifact)}"
 
     def _put(self, artifact: str, data: Any, headers: dict[str, str] = {}) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ class BaseRun:
 
     def _artifacts(self) -> Artifacts:
         return Artifacts(self._tracking(), self._ref.mlflow_run_id, self._ref.artifact_uri)
+
+    def _descendants(self, kind: str | None) -> Iterator[MlflowRun]:
+        """All runs below it, of a type if one is given."""
+        return (run for run in runs.children(self._tracking(), self._record(), True) if runs.matches(run, kind=kind))
 
     def _related(self, record: MlflowRun) -> Any:
         """Another run of this workspace as an object."""

@@ -115,9 +115,6 @@ class LogCalls(BaseRun):
         """Everything logged through this object is at the server when this returns."""
         self._save_shapes()
 
-    def _descendants(self, kind: str | None) -> Any:
-        raise NotImplementedError
-
     def _take(self, event: str, /, **body: Any) -> None:
         if self._ledger is None:
             self._ledger = self._opened()

@@ -113,6 +113,8 @@ def check_name(model_name: str) -> None:
 def exists(artifacts: Artifacts, path: str) -> bool:
     """Whether a file or folder is among a run's artifacts."""
     parent = path.rpartition("/")[0]
+    if ".." in path.split("/"):
+        return False
     return any(file.path == path or file.path.startswith(path + "/") for file in artifacts.files(parent))
 
 

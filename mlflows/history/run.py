@@ -30,7 +30,8 @@ class Run(LogCalls, Files, Tree):
         experiment: it has a ``name`` and a ``workspace``.
         run_id: SDK v1's id, or MLflow's.
         outputs: kept for compatibility.
-        **kwargs: ``_ref``, ``_folder``, ``_definition``, ``_record``: what the maker of the object knows already and need not be asked for.
+        **kwargs: ``_ref``, ``_folder``, ``_definition``, ``_flow_run_id``, ``_record``: what the maker of the object knows already and
+            need not be asked for.
 
     Raises:
         UserErrorException: the experiment has no such run.
@@ -43,6 +44,7 @@ class Run(LogCalls, Files, Tree):
         self._cached: MlflowRun | None = kwargs.get("_record")
         self._folder: Path | None = kwargs.get("_folder")
         self._definition: dict[str, Any] | None = kwargs.get("_definition")
+        self._flow_run_id: str | None = kwargs.get("_flow_run_id")
         self._ledger = None
         ref: RunRef | None = kwargs.get("_ref")
         if ref is None:
@@ -274,7 +276,7 @@ class Run(LogCalls, Files, Tree):
 
         url = self.get_portal_url()
         if show_output:
-            print(streaming.header(self.id, url), flush=True)
+            print(streaming.header(self.id, url, self._flow_page()), flush=True)
         try:
             self._cached = streaming.follow(self._tracking(), self._ref.mlflow_run_id, self._artifacts(), self._folder, show_output)
         except KeyboardInterrupt as error:
@@ -328,10 +330,16 @@ class Run(LogCalls, Files, Tree):
     def _repr_html_(self) -> str:
         tracking = self._tracking()
         page = tracking.experiment_url(self._ref.experiment_id)
-        flow = self._record().tags.get(names.PREFECT_URL)
+        flow = self._flow_page()
         return display.as_html(self._ref.experiment, page, self.id, self.type, self.status, self.get_portal_url(), flow)
 
     # helpers
+
+    def _flow_page(self) -> str | None:
+        """Its flow run's page in Prefect's UI; None if no flow runs it."""
+        if self._flow_run_id:
+            return f"{self._experiment.workspace._servers().prefect_ui_url}/runs/flow-run/{self._flow_run_id}"
+        return self._record().tags.get(names.PREFECT_URL)
 
     def _related(self, record: MlflowRun) -> Any:
         return run_of(self._experiment, record)
@@ -351,7 +359,7 @@ class Run(LogCalls, Files, Tree):
         folder = self._folder or streaming.local_folder(record)
         details = self._details(record, self._log_links(folder))
         if show:
-            print(f"\nExecution Summary\n=================\n{streaming.header(self.id, url)}", flush=True)
+            print(f"\nExecution Summary\n=================\n{streaming.header(self.id, url, self._flow_page())}", flush=True)
         if self.status != RunStatus.FAILED:
             return details
         log = folder / layout.USER_LOGS / (streaming.chosen_log(_names_in(folder / layout.USER_LOGS)) or layout.STD_LOG) if folder else None

@@ -236,9 +236,10 @@ def _silent(text: str) -> None:
     return None
 
 
-def header(run_id: str, url: str) -> str:
-    """What is printed before the log, and after it."""
-    return f"RunId: {run_id}\nWeb View: {url}\n"
+def header(run_id: str, url: str, flow_url: str | None) -> str:
+    """What is printed before the log, and after it: the run's id and its pages in MLflow's and, if a flow runs it, Prefect's UI."""
+    flow = f"Flow Run: {flow_url}\n" if flow_url else ""
+    return f"RunId: {run_id}\nWeb View: {url}\n{flow}"
 
 
 def failure(error: dict[str, Any], log_path: Path | None, url: str) -> str:

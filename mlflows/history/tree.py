@@ -11,7 +11,6 @@ from mlflows.history import describe, limits, runs
 from mlflows.history import tags as names
 from mlflows.history.base import BaseRun
 from mlflows.history.status import RunStatus
-from mlflows.history.tracking import MlflowRun
 
 MAX_CHILDREN = 100
 
@@ -125,9 +124,6 @@ class Tree(BaseRun):
     def submit_child(self, config: Any, tags: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
         """Submit a configuration as a child of this run; goes through ``experiment.submit``."""
         return self._experiment.submit(config, tags=tags, _parent_run_id=self.id, **kwargs)
-
-    def _descendants(self, kind: str | None) -> Iterator[MlflowRun]:
-        return (run for run in runs.children(self._tracking(), self._record(), True) if runs.matches(run, kind=kind))
 
     def _new_child(self, name: str | None, run_id: str | None, tags: Mapping[str, str]) -> Any:
         tracking, identity = self._tracking(), run_id or f"{self.id}_{os.urandom(4).hex()}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from mlflows.exceptions import UserErrorException
 from mlflows.history import closing, describe, metrics, runs, status
@@ -24,8 +25,11 @@ from mlflows.history.tracking import MlflowRun, Tracking
 from mlflows.spec import JobSpec
 from tests.conftest import MlflowServer
 from tests.support.history import JobFolder
+from tests.support.spooling import ACTIONS, play
 
-SPEC = JobSpec("/code", script="train.py", experiment="collector tests", arguments=["--lr", "0.1"], tags={"team": "a"}, properties={"p": "1"})
+SPEC = JobSpec(
+    "/code", script="train.py", experiment="collector tests", arguments=["--lr", "0.1"], tags={"team": "a"}, properties={"p": "1"}
+)
 
 
 @pytest.fixture
@@ -105,7 +109,7 @@ def test_everything_a_script_logs_is_in_mlflow(job: Job) -> None:
     assert (run.status, run.tags["mlflows.status"], run.end_ms is not None) == ("FAILED", "Failed", True)
     assert run.params == {"lr": "0.1"}
     assert run.tags["mlflow.runName"] == "My run" and run.tags["mlflow.note.content"] == "What it is"
-    assert {"team": "", "k_y": "v"} == {key: value for key, value in run.tags.items() if not key.startswith("mlflow")}
+    assert {key: value for key, value in run.tags.items() if not key.startswith("mlflow")} == {"team": "", "k_y": "v"}
     assert describe.properties_of(run) == {"p": "1", "q": "3"}
     assert json.loads(run.tags["mlflow.loggedArtifacts"]) == [{"path": "rows.json", "type": "table"}]
     found = metrics.metrics_of(job.tracking, run)
@@ -185,9 +189,7 @@ def test_the_mailbox_is_answered(job: Job) -> None:
         ("register_model", {"model_name": "ab", "model_path": "outputs/../../run.json"}, "ModelPathNotFoundException", "outputs"),
     ],
 )
-def test_a_bad_question_is_told_why(
-    tracking: Tracking, folder: JobFolder, op: str, args: dict[str, Any], kind: str, text: str
-) -> None:
+def test_a_bad_question_is_told_why(tracking: Tracking, folder: JobFolder, op: str, args: dict[str, Any], kind: str, text: str) -> None:
     def refuse(arguments: dict[str, Any]) -> None:
         raise UserErrorException("no such dataset")
 
@@ -263,6 +265,20 @@ def test_replaying_everything_changes_nothing(job: Job) -> None:
     history = job.tracking.metric_history(job.ref.mlflow_run_id, "loss")
     assert sorted(point.value for point in history) == list(range(50))
     assert len(job.tracking.metric_history(job.ref.mlflow_run_id, "l")) == 3
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(actions=ACTIONS)
+def test_whatever_happens_every_point_is_in_mlflow_once(
+    mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory, actions: list[Any]
+) -> None:
+    job = Job(Tracking(mlflow_server.url), JobFolder(tmp_path_factory.mktemp("job")))
+    points, series = play(actions, job.folder, lambda: Collector(job.tracking, job.ref, job.folder.path, SPEC))
+    assert not Collector(job.tracking, job.ref, job.folder.path, SPEC).finish(20)
+    keys = sorted({point.key for point in points})
+    assert {point for key in keys for point in job.tracking.metric_history(job.ref.mlflow_run_id, key)} == points
+    found = metrics.metrics_of(job.tracking, job.run())
+    assert found == {name: values[0] if len(values) == 1 else values for name, values in series.items()}
 
 
 def test_one_bad_entry_does_not_hold_up_the_others(job: Job) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from mlflows.history.limits import key_of
 from mlflows.history.runs import RunRef
 from mlflows.history.tracking import Metric, MlflowRun, Tracking, TrackingUnreachable, batches
+from mlflows.settings import Servers
 
 FOLDERS = ("events", "mailbox", "uploads", "user_logs", "system_logs", "code/outputs", "code/logs")
 
@@ -23,10 +24,10 @@ class JobFolder:
         for name in FOLDERS:
             (path / name).mkdir(parents=True, exist_ok=True)
 
-    def event(self, kind: str, rank: int = 0, **body: Any) -> None:
+    def event(self, event: str, /, rank: int = 0, **body: Any) -> None:
         """One line of events."""
         with (self.path / "events" / f"rank-{rank}.jsonl").open("a") as handle:
-            handle.write(json.dumps({"t": int(time.time() * 1000), "e": kind, **body}) + "\n")
+            handle.write(json.dumps({"t": int(time.time() * 1000), "e": event, **body}) + "\n")
 
     def metric(self, name: str, value: Any, **body: Any) -> None:
         """``run.log``."""
@@ -60,6 +61,9 @@ class Workspace:
 
     def _tracking(self) -> Tracking:
         return self.tracking
+
+    def _servers(self) -> Servers:
+        return Servers("http://prefect/api", self.tracking.uri, "http://prefect", self.tracking.ui_url, local=True)
 
     def _experiment(self, name: str) -> Experiment:
         return Experiment(self, name)

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from mlflows.history import collector as module
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import STATE_FILE, Collector
-from mlflows.history.limits import key_of
 from mlflows.history.status import RunStatus
-from mlflows.history.tracking import Metric
 from mlflows.spec import JobSpec
 from tests.support.history import REF, JobFolder, MemoryTracking
+from tests.support.spooling import ACTIONS, play
 
 SPEC = JobSpec("/code", script="train.py", arguments=["--lr", "0.1", "--api-key", "hidden"])
 
@@ -128,55 +127,13 @@ def test_the_scripts_own_failure_is_told(folder: JobFolder) -> None:
     assert left.failure == {"code": "DataError", "message": "bad data"}
 
 
-ACTIONS = st.lists(
-    st.one_of(
-        st.tuples(st.just("metric"), st.sampled_from(["a", "b/c", "d%"]), st.integers(0, 1), st.integers(-5, 5)),
-        st.tuples(st.just("list"), st.sampled_from(["a", "l"]), st.integers(0, 1), st.lists(st.integers(0, 9), max_size=4)),
-        st.tuples(st.just("tear"), st.integers(0, 1), st.integers(1, 40)),
-        st.tuples(st.just("step")),
-        st.tuples(st.just("crash")),
-        st.tuples(st.just("restore"), st.integers(0, 5)),
-    ),
-    max_size=40,
-)
-
-
 @settings(max_examples=150, deadline=None)
 @given(actions=ACTIONS, failing=st.sets(st.integers(1, 60)))
 def test_whatever_happens_every_point_arrives_once(tmp_path_factory: pytest.TempPathFactory, actions: list[Any], failing: set[int]) -> None:
-    """Writers torn at any byte, requests unanswered before or after they were carried out, collectors killed and begun anew, also
-    from an older state."""
+    """Also where requests get no answer, before or after they were carried out."""
     folder, tracking = JobFolder(tmp_path_factory.mktemp("job")), MemoryTracking()
     tracking.failing = failing
-    expected: dict[str, dict[int, list[float]]] = {}
-    points: set[Metric] = set()
-    states: list[str] = []
-    current = collector(tracking, folder)
-    current._begin()
-    for now, (action, *arguments) in enumerate(actions):
-        if action in ("metric", "list"):
-            name, rank, value = arguments
-            series = expected.setdefault(name, {}).setdefault(rank, [])
-            for each in value if action == "list" else [value]:
-                points.add(Metric(key_of(name), float(each), now, len(series)))
-                series.append(each)
-            folder.event(action, rank, t=now, name=name, value=value, step=None)
-        elif action == "tear":
-            rank, length = arguments
-            with (folder.path / "events" / f"rank-{rank}.jsonl").open("a") as handle:
-                handle.write('{"t": 5, "e": "metric", "name": "torn", "value": 1}'[:length])
-        elif action == "step":
-            current._safely(current._step)
-            if (folder.path / STATE_FILE).exists():
-                states.append((folder.path / STATE_FILE).read_text())
-        else:
-            if action == "restore" and states:
-                folder.write(STATE_FILE, states[arguments[0] % len(states)])
-            current = collector(tracking, folder)
-            current._begin()
-    if actions and actions[-1][0] == "tear":
-        folder.event("flush", actions[-1][1])
+    points, series = play(actions, folder, lambda: collector(tracking, folder))
     assert not collector(tracking, folder).finish(10)
     assert tracking.points == points
-    series = {name: [value for rank in sorted(ranks) for value in ranks[rank]] for name, ranks in expected.items()}
-    assert shapes(tracking) == {name: values for name, values in series.items() if values}
+    assert shapes(tracking) == series
