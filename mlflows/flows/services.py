@@ -118,9 +118,7 @@ def _prefect_ui(api_url: str) -> str:
 
 def _running_record(need_prefect: bool, need_mlflow: bool, need_runner: bool = False) -> dict[str, Any] | None:
     record = settings.services_record()
-    needed = [
-        name for name, need in (("prefect", need_prefect), ("mlflow", need_mlflow), ("runner", need_runner or need_prefect)) if need
-    ]
+    needed = [name for name, need in (("prefect", need_prefect), ("mlflow", need_mlflow), ("runner", need_runner or need_prefect)) if need]
     return record if all(name in record and _alive(record[name]) for name in needed) else None
 
 

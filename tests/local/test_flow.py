@@ -107,7 +107,9 @@ def test_deployment_run(services: Services, prefect: RestClient, tmp_path: Path)
     assert "arguments ['--x', '1']" in services.mlflows("logs", listed[0]["run_id"])
 
 
-def test_driver_where_servers_are_configured(services: Services, prefect: RestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_driver_where_servers_are_configured(
+    services: Services, prefect: RestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = settings.services_record()
     monkeypatch.setenv("PREFECT_API_URL", record["prefect"]["url"] + "/api")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", record["mlflow"]["url"])
@@ -143,7 +145,9 @@ def test_a_submitter_that_leaves_before_go_leaves_nothing(services: Services, pr
     from mlflows.flows.handoff import Handoff
     from mlflows.spec import JobSpec
 
-    servers = settings.Servers(settings.services_record()["prefect"]["url"] + "/api", settings.services_record()["mlflow"]["url"], "", "", True)
+    servers = settings.Servers(
+        settings.services_record()["prefect"]["url"] + "/api", settings.services_record()["mlflow"]["url"], "", "", True
+    )
     with Handoff(JobSpec(str(tmp_path), script="train.py"), "leaver_1_00000000", servers):
         pass
     time.sleep(0.5)

@@ -219,7 +219,7 @@ def _fill(job: Job) -> Path:
 
 def runner(theatre: Theatre) -> Job:
     """The resident runner: flow and collector live in it."""
-    job = theatre.local.submit("runner", 12).begun()
+    job = theatre.local.submit("runner", 12).begun(40)
     guard = job.stage.record["runner"]["pid"]
     for pid in children(guard):
         os.kill(pid, signal.SIGKILL)
@@ -301,7 +301,7 @@ def mlflow_database_at_the_end(theatre: Theatre) -> Job:
 
 def driver(theatre: Theatre) -> Job:
     """The detached driver process; then the doctor."""
-    job = theatre.driven.submit("driver", 20).begun()
+    job = theatre.driven.submit("driver", 20).begun(40)
     _kill_flow(job)
     theatre.driven.mlflows("doctor")
     return job.hurt().closed(END_SECONDS)

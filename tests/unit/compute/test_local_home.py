@@ -28,8 +28,6 @@ class TestLocalHome(HomeContract):
         async def both() -> Any:
             return await home.wait(await home.start(made, {"DB_PASSWORD": "canary-0451", "PATH": "/usr/bin:/bin"}))
 
-
-
         assert self.status(asyncio.run(both()))["state"] == "Completed"
         assert self.log(made).strip() == "11"
         files = [path for path in made.folder.rglob("*") if path.is_file() and "lib" not in path.relative_to(made.folder).parts]
