@@ -101,7 +101,7 @@ class RunEnvironmentException(AzureMLException):
             "Could not load a submitted run: this process was not started by mlflows. "
             "Submit the script, or call Run.get_context() without allow_offline=False.",
             inner_exception,
-            **kwargs
+            **kwargs,
         )
 
 

@@ -46,9 +46,7 @@ class RestClient:
         verify: False accepts any certificate.
     """
 
-    def __init__(
-        self, base_url: str, headers: Optional[Mapping[str, str]] = None, timeout: float = 30.0, verify: bool = True
-    ) -> None:
+    def __init__(self, base_url: str, headers: Optional[Mapping[str, str]] = None, timeout: float = 30.0, verify: bool = True) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{base_url!r} is not an http(s) address")
@@ -87,9 +85,7 @@ class RestClient:
         response = self.open(method, path, data, headers)
         return self.read(response)
 
-    def open(
-        self, method: str, path: str, data: Any = None, headers: Optional[Mapping[str, str]] = None
-    ) -> http.client.HTTPResponse:
+    def open(self, method: str, path: str, data: Any = None, headers: Optional[Mapping[str, str]] = None) -> http.client.HTTPResponse:
         """As raw, but the caller reads the response (whole, before the thread's next request)."""
         try:
             response = self._send(method, path, data, {**self._headers, **(headers or {})})
@@ -142,9 +138,7 @@ class RestClient:
         self.close()
         connection: http.client.HTTPConnection
         if self._secure:
-            connection = http.client.HTTPSConnection(
-                *self._address, timeout=self._timeout, context=_tls(self._verify), blocksize=BLOCK
-            )
+            connection = http.client.HTTPSConnection(*self._address, timeout=self._timeout, context=_tls(self._verify), blocksize=BLOCK)
         else:
             connection = http.client.HTTPConnection(*self._address, timeout=self._timeout, blocksize=BLOCK)
         self._local.connection, self._local.used = connection, time.monotonic()

@@ -36,6 +36,8 @@ from mlflows.spec import JobSpec
 STATE_FILE = "collector.json"
 BATCH = 1000
 """Points of one request."""
+FIRST_SECONDS = 0.2
+"""Before the first batch: a script that ends sooner costs one batch, and no request is under way when it ends."""
 DELIVERY_SECONDS = 0.5
 """Between two small batches while the run goes on."""
 SHAPES_SECONDS = 3.0
@@ -206,8 +208,10 @@ class Collector:
                     ledger.stale_tables.clear()
             self._spool = Spool(self.folder / layout.EVENTS, offsets)
         self._due["logs"] = time.monotonic() + LOGS_SECONDS
+        self._due["delivery"] = time.monotonic() + FIRST_SECONDS
         if self._definition is not None and not offsets:
             self._ledgers[MAIN].writes.documents.append(Document(names.DEFINITION_ARTIFACT, dict(self._definition)))
+            self._deliver()
 
     def _step(self) -> None:
         """Once around while the run goes on."""

@@ -24,7 +24,7 @@ SPEC = JobSpec("/code", script="train.py", arguments=["--lr", "0.1", "--api-key"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DELIVERY_SECONDS", "LONGEST_BACKOFF", "SHAPES_SECONDS"):
+    for name in ("FIRST_SECONDS", "DELIVERY_SECONDS", "LONGEST_BACKOFF", "SHAPES_SECONDS"):
         monkeypatch.setattr(module, name, 0.0)
 
 
