@@ -41,4 +41,4 @@ async def _value(variable: str, reference: str) -> str:
             f"Environment variable {variable}: there is no Secret block named {match.group(1)!r}; "
             f'save it with Secret(value=...).save("{match.group(1)}")'
         ) from error
-    return str(block.get())
+    return str(block.value.get_secret_value())  # get() would decode a secret that looks like JSON

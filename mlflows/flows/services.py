@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlflows import settings
 from mlflows.compute.processes import start_ticks
@@ -125,17 +126,19 @@ def _running_record(need_prefect: bool, need_mlflow: bool, need_runner: bool = F
 def _start(prefect: str | None, mlflow: str | None, announce: Announce) -> dict[str, Any]:
     """Start what is missing; somebody else may be doing so right now, then this waits and finds it running."""
     with _lock(announce):
-        record = settings.services_record()
-        record = {name: entry for name, entry in record.items() if _alive(entry)}
+        former = settings.services_record()
+        record = {name: entry for name, entry in former.items() if _alive(entry)}
         began = time.monotonic()
         announce("Starting the local services (once; `mlflows down` stops them):")
         if not prefect and "prefect" not in record:
-            record["prefect"] = _spawn_prefect()
+            record["prefect"] = _spawn_prefect(_port(former.get("prefect"), PREFECT_PORT))
         if not mlflow and "mlflow" not in record:
-            record["mlflow"] = _spawn_mlflow()
+            record["mlflow"] = _spawn_mlflow(_port(former.get("mlflow"), MLFLOW_PORT))
         _write_record(record)
         api = prefect or record["prefect"]["url"] + "/api"
         tracking = mlflow or record["mlflow"]["url"]
+        if "runner" in record and record["runner"].get("servers") != [api, tracking]:
+            _stop(record.pop("runner"))  # the jobs go on; the next runner takes them up
         if "runner" not in record:
             record["runner"] = _spawn_runner(api, tracking)
             _write_record(record)
@@ -143,8 +146,12 @@ def _start(prefect: str | None, mlflow: str | None, announce: Announce) -> dict[
         return record
 
 
-def _spawn_prefect() -> dict[str, Any]:
-    port = _free_port(PREFECT_PORT)
+def _port(former: Mapping[str, Any] | None, preferred: int) -> int:
+    """A free port; of a service that has died its own, because runs that go on know it by that."""
+    return _free_port(urlsplit(former["url"]).port or preferred if former else preferred)
+
+
+def _spawn_prefect(port: int) -> dict[str, Any]:
     folder = settings.services_dir() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
@@ -159,15 +166,17 @@ def _spawn_prefect() -> dict[str, Any]:
     return _spawn("prefect", command, environment, url=url, health=url + "/api/health")
 
 
-def _spawn_mlflow() -> dict[str, Any]:
-    port = _free_port(MLFLOW_PORT)
+def _spawn_mlflow(port: int) -> dict[str, Any]:
     folder = settings.services_dir() / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
-    # the job executor costs 1.3 GB and serves nothing here
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # it costs 1.3 GB and serves nothing here
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "100",  # with the default of 15 as many requests at once lock it up for good
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     return _spawn("mlflow", command, environment, url=url, health=url + "/health")
 
 
@@ -179,7 +188,7 @@ def _spawn_runner(prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, A
         settings.HOME_VARIABLE: str(settings.home()),
     }
     command = [sys.executable, "-m", "mlflows.flows.guard"]
-    return _spawn("runner", command, environment, url=f"unix:{settings.runner_socket()}")
+    return _spawn("runner", command, environment, url=f"unix:{settings.runner_socket()}", servers=[prefect_api_url, mlflow_tracking_uri])
 
 
 def _spawn(name: str, command: list[str], environment: Mapping[str, str], **more: Any) -> dict[str, Any]:

@@ -73,6 +73,21 @@ if stay == "stay":
 """
 
 
+class Patient(RestClient):
+    """Prefect on SQLite answers 503 when several write at once."""
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Send JSON, get JSON; for up to 30 s."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return super().request(method, path, body)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+
 class Stage:
     """A home with services, or one that uses another stage's.
 
@@ -163,9 +178,9 @@ class Stage:
         """MLflow."""
         return Tracking(self.addresses()["MLFLOW_TRACKING_URI"])
 
-    def prefect(self) -> RestClient:
+    def prefect(self) -> Patient:
         """Prefect."""
-        return RestClient(self.addresses()["PREFECT_API_URL"])
+        return Patient(self.addresses()["PREFECT_API_URL"])
 
     def job(self, name: str, ranks: int = 1) -> Job:
         """A run that nobody has submitted yet."""
