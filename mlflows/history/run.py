@@ -304,12 +304,14 @@ class Run(LogCalls, Files, Tree):
         if self.status in status.TERMINAL:
             print(f"Run {self.id} has ended already: {self.status}")
             return
-        flow_run = record.tags.get(names.FLOW_RUN_ID)
+        flow_run = self._flow_run_id or record.tags.get(names.FLOW_RUN_ID) or self._flow_run_of_this_name()
         if not flow_run:
             self._close(Outcome(RunStatus.CANCELED), True)
             return
+        # first the word, then the deed: the flow may close the run before a later word arrives
+        status.set_status(self._tracking(), self._ref, RunStatus.CANCEL_REQUESTED)
         self._cancel_flow(flow_run)
-        self._write_tags({names.STATUS: RunStatus.CANCEL_REQUESTED})
+        self._cached = None
 
     def clean(self) -> Any:
         """Nothing is left behind by a run: an empty list."""
@@ -384,11 +386,20 @@ class Run(LogCalls, Files, Tree):
             closing.close(self._tracking(), self._ref, outcome)
             self._cached = None
 
+    def _flow_run_of_this_name(self) -> str | None:
+        """A script's run that has not begun does not know its flow run yet; the flow run has its name."""
+        if self.type != runs.SCRIPT_RUN:
+            return None
+        found = self._ask_prefect("/flow_runs/filter", {"flow_runs": {"name": {"any_": [self.id]}}, "limit": 1})
+        return str(found[0]["id"]) if found else None
+
     def _cancel_flow(self, flow_run: str) -> None:
+        self._ask_prefect(f"/flow_runs/{flow_run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": False})
+
+    def _ask_prefect(self, path: str, body: dict[str, Any]) -> Any:
         prefect = self._experiment.workspace._prefect()
-        body = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": False}
         try:
-            prefect.post(f"/flow_runs/{flow_run}/set_state", body)
+            return prefect.post(path, body)
         except Unreachable as error:
             raise TrackingUnreachable(
                 f"No answer from the Prefect server at {prefect.base_url} ({error}). Start the local services with `mlflows up`, "

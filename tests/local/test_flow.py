@@ -152,3 +152,12 @@ def test_a_submitter_that_leaves_before_go_leaves_nothing(services: Services, pr
         pass
     time.sleep(0.5)
     until(lambda: prefect.post("/flow_runs/filter", {"flow_runs": {"name": {"any_": ["leaver_1_00000000"]}}}) == [])
+
+
+def test_cancelled_at_once_by_the_sdk(services: Services, prefect: RestClient, tmp_path: Path) -> None:
+    submit = write(tmp_path, "import time\ntime.sleep(300)")
+    submit.write_text(submit.read_text() + "run.cancel()\nrun.wait_for_completion()\nprint(run.get_status())\n")
+    output = services.mlflows("run", str(submit))
+    assert output.split()[-1] == "Canceled"
+    until(lambda: flow_run(prefect, run_id(output))["state_name"] == "Cancelled", 10)
+    assert job_processes(settings.job_folder(run_id(output))) == {}
