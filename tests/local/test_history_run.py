@@ -102,8 +102,8 @@ class TestFinding:
         assert [Run(experiment, ref.run_id).number for ref in (first, second)] == [1, 2]
 
     def test_by_compute(self, workspace: Workspace) -> None:
-        ref = script_run(workspace, SPEC.replace(compute_target="gpu-cluster"))
-        compute = type("Compute", (), {"workspace": workspace, "name": "gpu-cluster"})()
+        ref = script_run(workspace, SPEC.replace(compute_target="gpu-by-itself"))
+        compute = type("Compute", (), {"workspace": workspace, "name": "gpu-by-itself"})()
         assert [run.id for run in Run.list_by_compute(compute)] == [ref.run_id]
 
     def test_type_providers(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,16 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *(ROOT / "docs").rglob("*.md"),
-        *(ROOT / "examples").rglob("*.md"),
-        *(ROOT / "infra").rglob("*.md"),
-        *(ROOT / "deployments").rglob("*.md"),
-        *(ROOT / "benchmarks").rglob("*.md"),
-    ]
-)
+FOLDERS = ("docs", "examples", "deployments", "infra", "benchmarks")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 
 FENCE = re.compile(r"^(?P<marks>`{3,})(?P<language>\S*)[^\n]*\n(?P<text>.*?)^(?P=marks)\s*$", re.MULTILINE | re.DOTALL)
 DIRECTIVE = re.compile(r"<!-- (?P<name>file|checked by): (?P<value>.+?) -->\n\Z")

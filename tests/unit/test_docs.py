@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mlflows import cli
+from mlflows.history import status
 from tests.support.documents import DOCUMENTS, ROOT, Block, blocks
 
 BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
@@ -64,6 +67,27 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert target.exists(), f"{document.name}: no {match['target']}"
         if match["anchor"]:
             assert match["anchor"] in anchors(target), f"{document.name}: no heading #{match['anchor']} in {target.name}"
+
+
+def test_statuses_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| ([A-Z]\w+(?:, \w+)*) \| ([A-Z]+) \|$", (ROOT / "docs" / "runs.md").read_text(), re.MULTILINE)
+    table = {word: mlflow for words, mlflow in rows for word in words.split(", ")}
+    assert table == {word: status.mlflow_status(word) for word in table}
+    assert set(status.TERMINAL) <= set(table)
+
+
+def test_commands_are_those_of_the_code() -> None:
+    documented = set(re.findall(r"`mlflows ([a-z]+)", (ROOT / "docs" / "cli.md").read_text()))
+    [commands] = [action.choices for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    assert documented == set(commands)
+
+
+def test_variables_are_those_of_the_code() -> None:
+    code = "".join(path.read_text() for folder in ("mlflows", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+    code += (ROOT / "conftest.py").read_text()
+    for document in DOCUMENTS:
+        for name in re.findall(r"\bMLFLOWS?_[A-Z_]+|\bPREFECT_[A-Z_]+", document.read_text()):
+            assert name in code, f"{document.name}: nothing reads {name}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -53,21 +53,16 @@ def test_names_too_new_for_the_interpreter_can_be_imported_but_not_used(any_job)
 
 def test_importing_costs_little(any_job):
     text = """
-import sys, time
-def memory():
-    return int(open("/proc/self/status").read().partition("VmRSS:")[2].split()[0])
-before, known, started = memory(), set(sys.modules), time.process_time()
+import sys
+known = set(sys.modules)
 from azureml.core import Run
 Run.get_context().log("loss", 1)
-print((time.process_time() - started) * 1000, (memory() - before) / 1024)
-print(sorted(set(sys.modules) - known))
+print(" ".join(sorted(set(sys.modules) - known)))
 """
     any_job.python_script(text).status()
-    lines = any_job.log().splitlines()
-    milliseconds, megabytes = map(float, lines[0].split())
-    assert milliseconds < 30
-    assert megabytes < 15
-    assert not {"urllib", "ssl", "logging", "asyncio", "numpy", "mlflow", "subprocess"} & set(eval(lines[1]))
+    imported = set(any_job.log().split())
+    assert "mlflows.job.run" in imported
+    assert not {"urllib", "ssl", "logging", "asyncio", "numpy", "mlflow", "subprocess", "typing", "inspect"} & imported
 
 
 def imported(code, *paths):

@@ -134,7 +134,10 @@ def test_sigpipe_and_signals_are_as_usual(job):
     """Python ignores SIGPIPE; a script's shell pipes must not inherit that."""
     status = job.start(shell="set -o pipefail; yes | head -1; echo ${PIPESTATUS[0]}; grep -E 'Sig(Blk|Ign)' /proc/self/status").status()
     assert status["state"] == "Completed"
-    assert job.log().split() == ["y", "141", "SigBlk:", "0" * 16, "SigIgn:", "0" * 16]
+    *start, blocked, _, ignored = job.log().split()
+    assert start == ["y", "141", "SigBlk:"]
+    standard = 0x7FFFFFFF  # the rest are real-time signals, as whoever runs the tests has them
+    assert (int(blocked, 16) & standard, int(ignored, 16) & standard) == (0, 0)
 
 
 def test_deadline(job):
@@ -175,7 +178,7 @@ time.sleep(65)
 def test_cancel_leaves_nothing(any_job):
     any_job.python_script(HARD_TO_KILL)
     any_job.await_log("ready")
-    assert len(any_job.left()) == 3
+    assert len(any_job.left()) >= 3  # one more while a child is between fork and exec
     (any_job.folder / "cancel.json").write_text('{"reason": "not needed any more"}')
     started = time.monotonic()
     any_job.signal()
