@@ -10,13 +10,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflows
 from mlflows import settings
+from mlflows.compute import spares
 from mlflows.compute.processes import job_processes, start_ticks
 from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import is_reference
@@ -24,7 +24,6 @@ from mlflows.data import snapshot
 from mlflows.job import layout
 
 PACKAGE = Path(mlflows.__file__).parent
-SUPERVISOR = PACKAGE / "job" / "supervisor.py"
 GRACE_SECONDS = 10
 ALREADY_SUPERVISED = 75
 """Exit code of a supervisor that found another one on the same folder."""
@@ -57,12 +56,13 @@ class LocalHome:
         if status is not None:
             return Ended(status)
         await self._end_orphans(folder)
+        (folder / (layout.STATUS_FILE + ".tmp")).unlink(missing_ok=True)  # the space that the supervisor had reserved
         return Ended(None, "The supervisor of the run disappeared before it could report (killed, or the machine restarted)")
 
     async def stop(self, handle: str, reason: str) -> None:
         """See Home.stop."""
         folder = folder_of(handle)
-        _write_json(folder / "cancel.json", {"reason": reason})
+        _write_json(folder / layout.CANCEL_FILE, {"reason": reason})
         pid = _supervisor(folder)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -120,8 +120,8 @@ def folder_of(handle: str) -> Path:
 
 
 def supervisor_command(folder: Path) -> list[str]:
-    """Its interpreter is this package's own, so that the user's may be of any age; -S -E keep the start short."""
-    return [sys.executable, "-S", "-E", "-s", str(SUPERVISOR), str(folder)]
+    """What a supervisor is started with."""
+    return [*spares.SUPERVISOR, str(folder)]
 
 
 def job_file(launch: Launch) -> dict[str, Any]:
@@ -186,8 +186,14 @@ def prepare(launch: Launch) -> None:
 
 
 def _spawn_supervisor(folder: Path, environment: Mapping[str, str]) -> None:
+    process = spares.take(folder, environment) or _fresh_supervisor(folder, environment)
+    _CHILDREN[process.pid] = process
+    _write_json(folder / layout.SYSTEM_LOGS / "spawned.json", {"pid": process.pid, "start_ticks": start_ticks(process.pid)})
+
+
+def _fresh_supervisor(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with (folder / layout.SYSTEM_LOGS / "supervisor.log").open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             supervisor_command(folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -196,8 +202,6 @@ def _spawn_supervisor(folder: Path, environment: Mapping[str, str]) -> None:
             cwd=folder,
             start_new_session=True,
         )
-    _CHILDREN[process.pid] = process
-    _write_json(folder / layout.SYSTEM_LOGS / "spawned.json", {"pid": process.pid, "start_ticks": start_ticks(process.pid)})
 
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}

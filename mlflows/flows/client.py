@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -19,6 +20,9 @@ from prefect.context import AsyncClientContext, SyncClientContext
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUICK_TRIES = 8
 FIRST_PAUSE_SECONDS = 0.02
+AWAY_SECONDS = 3600.0
+"""A server that takes no connection for so long is not waited for any more; Prefect's own client gives up after a minute."""
+RECONNECT_SECONDS = 0.5
 
 
 @contextlib.asynccontextmanager
@@ -54,13 +58,24 @@ class PatientTransport(httpx.AsyncBaseTransport):
     async def _send(self, request: httpx.Request) -> httpx.Response:
         pause = FIRST_PAUSE_SECONDS
         for _ in range(QUICK_TRIES):
-            response = await self._transport.handle_async_request(request)
+            response = await self._connected(request)
             if response.status_code != 503:
                 return response
             await response.aclose()
             await asyncio.sleep(pause)
             pause *= 2
-        return await self._transport.handle_async_request(request)
+        return await self._connected(request)
+
+    async def _connected(self, request: httpx.Request) -> httpx.Response:
+        """The answer, also of a server that comes back: what could not be sent can be sent again without harm."""
+        end = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return await self._transport.handle_async_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if time.monotonic() > end:
+                    raise
+            await asyncio.sleep(RECONNECT_SECONDS)
 
 
 def _only_reads(request: httpx.Request) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlflows import settings
+from mlflows.flows.attempts import Attempt
 from mlflows.flows.steering import Steering
 from mlflows.history.runs import RunRef
 from mlflows.history.tracking import Tracking
@@ -18,13 +19,16 @@ from mlflows.spec import JobSpec
 class RunContext:
     """What all tasks of a run know; nobody changes it."""
 
-    def __init__(self, job: JobSpec, run: RunRef, tracking: Tracking, servers: Servers, flow_run_id: str, steering: Steering) -> None:
+    def __init__(
+        self, job: JobSpec, run: RunRef, tracking: Tracking, servers: Servers, flow_run_id: str, steering: Steering, attempt: Attempt
+    ) -> None:
         self.job = job
         self.run = run
         self.tracking = tracking
         self.servers = servers
         self.flow_run_id = flow_run_id
         self.steering = steering
+        self.attempt = attempt
         self.folder: Path = settings.job_folder(run.run_id)
         self.url = tracking.run_url(run.experiment_id, run.mlflow_run_id)
 

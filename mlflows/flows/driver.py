@@ -20,9 +20,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.states import Pending
 
-from mlflows.flows import steering
+from mlflows.flows import ending, steering
 from mlflows.flows.client import shared_client
-from mlflows.flows.runner import close_task_runs, run_in_thread
+from mlflows.flows.runner import run_in_thread
 from mlflows.flows.script_run import script_run
 
 CANCEL_POLL_SECONDS = 2.0
@@ -44,16 +44,18 @@ async def drive(request: dict[str, Any]) -> None:
         _say({"ok": True, "flow_run_id": str(flow_run.id)})
         steering.of(str(flow_run.id)).environment = request["environment"]
         watch = asyncio.create_task(_watch_for_cancel(client, flow_run.id))
-        await run_flow_async(script_run, flow_run=flow_run, parameters=parameters, return_type="state")
+        state: Any = flow_run.state
+        if not state.is_cancelling():
+            state = await run_flow_async(script_run, flow_run=flow_run, parameters=parameters, return_type="state")
+        if state.is_cancelling():
+            await ending.end_cancelling(client, flow_run)
         watch.cancel()
 
 
 async def _flow_run(client: PrefectClient, request: dict[str, Any], parameters: dict[str, Any]) -> FlowRun:
     if request["op"] == "adopt":
         with contextlib.suppress(ObjectNotFound):
-            flow_run = await client.read_flow_run(UUID(request["flow_run_id"]))
-            await close_task_runs(client, flow_run)
-            return flow_run
+            return await client.read_flow_run(UUID(request["flow_run_id"]))
     tags = [request["spec"]["experiment"]]
     return await client.create_flow_run(script_run, parameters=parameters, name=request["run_id"], tags=tags, state=Pending())
 

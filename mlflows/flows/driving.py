@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlflows import settings
+
 LOCK_FILE = "flow.lock"
 FLOW_FILE = "flow.json"
 """In a job folder: id of the flow run, and the JobSpec it was given."""
@@ -25,6 +27,17 @@ def driven(folder: Path, flow_run_id: str, spec: dict[str, Any]) -> Iterator[Non
     with (folder / LOCK_FILE).open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_SH)
         yield
+
+
+def folder_of(flow_run_id: str) -> Path | None:
+    """The job folder of a flow run, newest first; None if there is none on this machine."""
+    if not settings.runs_dir().is_dir():
+        return None
+    for folder in sorted(settings.runs_dir().iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
+        known = flow_of(folder)
+        if known is not None and known[0] == flow_run_id:
+            return folder
+    return None
 
 
 def is_driven(folder: Path) -> bool:

@@ -1,28 +1,65 @@
-"""What happens when a flow run has ended, whichever way."""
+"""What happens when a flow run has ended, whichever way, in its own process or in the worker that started it."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import time
+from pathlib import Path
 from typing import Any
 
+from prefect import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import AwaitingRetry
+
 from mlflows import settings
-from mlflows.flows import steering
+from mlflows.flows import driving, ending, steering
+from mlflows.history.closing import Outcome
 from mlflows.job import layout
 
+MOST_STARTS = 5
+"""A flow that has crashed so often is not started again."""
 
-def mark_closed(flow: Any, flow_run: Any, state: Any) -> None:
-    """Write closed.json: flow and history are closed; who waits for the run may go on."""
+
+def closed(flow: Any, flow_run: Any, state: Any) -> None:
+    """on_completion, on_failure: flow and history are closed; who waits for the run may go on."""
+    folder = _folder_of(flow_run)
+    if folder is not None:
+        ending.mark_closed(folder, state.name)
+
+
+async def canceled(flow: Any, flow_run: Any, state: Any) -> None:
+    """on_cancellation: a worker has ended the flow's process, or the wish came when the job had ended already."""
+    folder = _folder_of(flow_run)
+    if folder is not None and not _is_closed(folder):
+        await ending.end(folder, "Canceled in Prefect", Outcome("Canceled"))
+        ending.mark_closed(folder, "Cancelled")
+
+
+async def crashed(flow: Any, flow_run: Any, state: Any) -> None:
+    """on_crashed: the flow's process is gone, its job is not. The flow run is scheduled again, and whoever takes it adopts the job.
+
+    One without a deployment is taken by nobody: if its job has ended with it, the run is closed; else ``mlflows doctor`` adopts it.
+    """
+    folder = _folder_of(flow_run)
+    if folder is None or _is_closed(folder):
+        return
+    async with get_client() as client:
+        current = await client.read_flow_run(flow_run.id)
+        if current.deployment_id is not None and current.run_count < MOST_STARTS:
+            again: State[None] = AwaitingRetry(message=f"Its process was gone ({state.message}); whoever takes it goes on with what runs")
+            await client.set_flow_run_state(flow_run.id, again, force=True)
+            return
+    if current.deployment_id is not None or (folder / layout.STATUS_FILE).exists():
+        message = f"The flow of the run crashed {current.run_count} times, the last time: {state.message}"
+        await ending.end(folder, message, Outcome("Failed", {"code": "SystemError", "message": message}))
+        ending.mark_closed(folder, "Crashed")
+
+
+def _folder_of(flow_run: Any) -> Path | None:
+    """The job folder on this machine; None if there is none."""
     known = steering.forget(str(flow_run.id))
     run_id = known.run_id if known else (flow_run.parameters or {}).get("run_id")
-    if not run_id:
-        return
-    folder = settings.job_folder(run_id)
-    if not folder.is_dir():
-        return
-    temporary = folder / (layout.CLOSED_FILE + ".tmp")
-    with contextlib.suppress(OSError):
-        temporary.write_text(json.dumps({"state": state.name, "at": time.time(), "by": os.getpid()}))
-        temporary.replace(folder / layout.CLOSED_FILE)
+    folder = settings.job_folder(run_id) if run_id else driving.folder_of(str(flow_run.id))
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _is_closed(folder: Path) -> bool:
+    return (folder / layout.CLOSED_FILE).exists()

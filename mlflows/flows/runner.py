@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -21,20 +22,20 @@ from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterState
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.states import Cancelled, Crashed, Pending
+from prefect.states import Pending
 from prefect.utilities.engine import propose_state
 
 from mlflows import settings
-from mlflows.flows import steering
+from mlflows.compute import spares
+from mlflows.flows import ending, steering
 from mlflows.flows.client import shared_client
 from mlflows.flows.guard import TAKEN
 from mlflows.flows.script_run import script_run
@@ -42,6 +43,7 @@ from mlflows.flows.script_run import script_run
 DEPLOYMENT = "local"
 POLL_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30
+MOST_TRIES = 5
 SCHEDULED, CANCELLING = "prefect.flow-run.Scheduled", "prefect.flow-run.Cancelling"
 
 logger = logging.getLogger("mlflows.runner")
@@ -57,18 +59,19 @@ class Runner:
 
     async def serve(self) -> None:
         """Until the process ends."""
+        spares.keep()
         await _server_is_up()
         async with shared_client() as self._client:
             self._deployment = await self._deploy()
             await self._adopt()
             server = await asyncio.start_unix_server(self._connection, path=_socket_path(), limit=64 << 20)
-            logger.info("Ready: deployment %s/%s", script_run.name, DEPLOYMENT)
+            logger.info("Ready: deployment %s/%s", script_run.name, _deployment())
             async with server:
                 await asyncio.gather(server.serve_forever(), self._watch_events(), self._poll())
 
     async def _deploy(self) -> UUID:
         deployment = await script_run.ato_deployment(
-            name=DEPLOYMENT, description="Runs on this machine, by the resident runner that `mlflows up` starts.", tags=["mlflows"]
+            name=_deployment(), description="Runs on this machine, by the resident runner that `mlflows up` starts.", tags=["mlflows"]
         )
         return await deployment.aapply()
 
@@ -120,11 +123,9 @@ class Runner:
     async def _left(self, request: dict[str, Any]) -> FlowRun:
         """The flow run of a run that lost its flow; a new one if Prefect has lost it, too."""
         try:
-            flow_run = await self._client.read_flow_run(UUID(request["flow_run_id"]))
+            return await self._client.read_flow_run(UUID(request["flow_run_id"]))
         except ObjectNotFound:
             return await self._create(request)
-        await close_task_runs(self._client, flow_run)
-        return flow_run
 
     async def _take_back(self, flow_run: asyncio.Task[FlowRun]) -> None:
         """The submitter left before it said go: what it asked for must not stay Pending."""
@@ -142,21 +143,28 @@ class Runner:
         task.add_done_callback(lambda _: self._running.pop(flow_run.id, None))
 
     async def _execute(self, flow_run: FlowRun) -> None:
+        """To its end; if Prefect's server is away so long that the flow breaks, once more."""
+        for number in range(MOST_TRIES):
+            try:
+                await self._run(await self._client.read_flow_run(flow_run.id) if number else flow_run)
+                return
+            except Exception:
+                logger.exception("Flow run %s; again in %.0f s", flow_run.name, POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _run(self, flow_run: FlowRun) -> None:
         # without its deployment's id the engine does not start an observer for it, which costs 110 ms
         own = flow_run.model_copy(update={"deployment_id": None})
+        state: Any = flow_run.state
         try:
-            await run_flow_async(script_run, flow_run=own, parameters=dict(flow_run.parameters), return_type="state")
+            if state is None or not state.is_cancelling():
+                state = await run_flow_async(script_run, flow_run=own, parameters=dict(flow_run.parameters), return_type="state")
         except Abort as error:
-            await self._refused(flow_run, error)
-        except Exception:
-            logger.exception("Flow run %s", flow_run.name)
-
-    async def _refused(self, flow_run: FlowRun, error: Abort) -> None:
-        """Cancelled before it began: Running is refused then, and nobody else would finish it."""
-        current = await self._client.read_flow_run(flow_run.id)
-        logger.info("Flow run %s not started: %s", flow_run.name, error)
-        if current.state is not None and current.state.type == StateType.CANCELLING:
-            await self._client.set_flow_run_state(flow_run.id, Cancelled(message="Cancelled before it began"), force=True)
+            logger.info("Flow run %s not started: %s", flow_run.name, error)
+            state = (await self._client.read_flow_run(flow_run.id)).state
+        if state is not None and state.is_cancelling():
+            # wished before it began, or when its job had ended already: Prefect lets no flow run then, and nobody else would finish it
+            await ending.end_cancelling(self._client, flow_run)
 
     async def _watch_events(self) -> None:
         wanted = EventFilter(event=EventNameFilter(name=[SCHEDULED, CANCELLING]))
@@ -217,9 +225,6 @@ class Runner:
         left = await self._read(None, [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
         for flow_run in left:
             logger.info("Adopting %s (%s)", flow_run.name, flow_run.state_name)
-            if flow_run.state_type == StateType.CANCELLING:
-                steering.of(str(flow_run.id)).cancel.set()
-            await close_task_runs(self._client, flow_run)
             self._begin(flow_run)
 
     async def _read(self, ids: list[UUID] | None, states: list[StateType]) -> list[FlowRun]:
@@ -229,12 +234,11 @@ class Runner:
         return await self._client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(chosen))
 
 
-async def close_task_runs(client: PrefectClient, flow_run: FlowRun) -> None:
-    """The adopted flow makes new task runs; the ones of the dead process would stay Running for ever."""
-    of_flow, running = FlowRunFilterId(any_=[flow_run.id]), TaskRunFilterState.model_validate({"type": {"any_": [StateType.RUNNING]}})
-    for task_run in await client.read_task_runs(flow_run_filter=FlowRunFilter(id=of_flow), task_run_filter=TaskRunFilter(state=running)):
-        state: State[None] = Crashed(message="Its process was gone; the run was adopted by another one")
-        await client.set_task_run_state(task_run.id, state, force=True)
+def _deployment() -> str:
+    """On a server that others use too, each home has one of its own: its runner adopts what is left of that, and of nothing else."""
+    if "prefect" in settings.services_record():
+        return DEPLOYMENT
+    return f"{DEPLOYMENT}-{socket.gethostname()}-{settings.runner_socket().stem[:6]}"
 
 
 def _due(flow_run: FlowRun) -> bool:

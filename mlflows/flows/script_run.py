@@ -8,21 +8,20 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from prefect import flow
-from prefect.client.schemas.objects import State
+from prefect import flow, get_client
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Failed
 from pydantic import TypeAdapter
 
 from mlflows import settings
 from mlflows.exceptions import ActivityFailedException, AzureMLException
-from mlflows.flows import artifacts, driving, hooks, services, steering
+from mlflows.flows import artifacts, attempts, driving, ending, hooks, services, steering
 from mlflows.flows.context import RunContext
 from mlflows.flows.tasks import build_environment, launch_training, resolve_datasets
 from mlflows.history import closing, runs, status
 from mlflows.history.closing import Outcome
 from mlflows.history.tracking import Tracking
-from mlflows.job import layout
 from mlflows.settings import Servers
 from mlflows.spec import JobSpec
 
@@ -48,10 +47,10 @@ class ScriptRunResult:
     description="Runs one Azure ML SDK v1 script: resolves its data, builds its environment, launches it, and keeps its history in MLflow.",
     persist_result=False,
     validate_parameters=False,  # Prefect would make the model anew for every run, 40 ms; the flow does it with one made once
-    on_completion=[hooks.mark_closed],
-    on_failure=[hooks.mark_closed],
-    on_cancellation=[hooks.mark_closed],
-    on_crashed=[hooks.mark_closed],
+    on_completion=[hooks.closed],
+    on_failure=[hooks.closed],
+    on_cancellation=[hooks.canceled],
+    on_crashed=[hooks.crashed],
 )
 async def script_run(job: JobSpec, run_id: Optional[str] = None) -> Any:  # noqa: UP045  (Prefect's form reads the annotation)
     """Run one script.
@@ -65,6 +64,9 @@ async def script_run(job: JobSpec, run_id: Optional[str] = None) -> Any:  # noqa
     """
     job = JOB.validate_python(job)
     context = await asyncio.to_thread(_open, job, run_id)
+    if context.attempt.completed:
+        return _state_of(context, Outcome(attempts.COMPLETED))
+    await _end_former_tasks(context)
     with driving.driven(context.folder, context.flow_run_id, job.to_dict()):
         try:
             outcome = await _run(context)
@@ -72,7 +74,17 @@ async def script_run(job: JobSpec, run_id: Optional[str] = None) -> Any:  # noqa
             outcome = Outcome("Failed", _error_of(error), None)
             closed = asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
             await asyncio.gather(closed, artifacts.summary(context, outcome))
+    if outcome.status == "Canceled":  # Prefect calls no hook for a flow that returns Cancelled
+        steering.forget(context.flow_run_id)
+        ending.mark_closed(context.folder, "Cancelled")
     return _state_of(context, outcome)
+
+
+async def _end_former_tasks(context: RunContext) -> None:
+    flow_run = _flow_run()
+    if flow_run.run_count and not driving.is_driven(context.folder):
+        async with get_client() as client:
+            await ending.close_task_runs(client, flow_run)
 
 
 async def _run(context: RunContext) -> Outcome:
@@ -84,20 +96,27 @@ async def _run(context: RunContext) -> Outcome:
 def _open(job: JobSpec, run_id: str | None) -> RunContext:
     """Find or create the MLflow run of this flow run."""
     servers = services.ensure_up()
-    flow_run = FlowRunContext.get().flow_run  # type: ignore[union-attr]
-    assert flow_run is not None
-    flow_run_id = str(flow_run.id)
+    flow_run_id = str(_flow_run().id)
     tracking = _tracking(servers)
     ref = runs.remembered(settings.job_folder(run_id)) if run_id else None
-    if ref is not None and not (settings.job_folder(ref.run_id) / layout.JOB_FILE).exists():
+    if ref is not None and driving.flow_of(settings.job_folder(ref.run_id)) is None:
         # just made by the submitter and not begun: MLflow need not be asked, which would take it 70 ms
         status.remember_status(tracking, ref.mlflow_run_id, status.RunStatus.NOT_STARTED)
     if ref is None:
         ref = runs.open_run(tracking, job, run_id or runs.new_run_id(job.experiment), flow_run_id)
         runs.remember(settings.job_folder(ref.run_id), ref)
+    attempt = attempts.begin(settings.job_folder(ref.run_id))
+    if attempt.new:
+        status.set_status(tracking, ref, status.RunStatus.PREPARING, attempt=str(attempt.number))
     steer = steering.of(flow_run_id)
     steer.run_id = ref.run_id
-    return RunContext(job, ref, tracking, servers, flow_run_id, steer)
+    return RunContext(job, ref, tracking, servers, flow_run_id, steer, attempt)
+
+
+def _flow_run() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None
+    return context.flow_run
 
 
 @functools.lru_cache

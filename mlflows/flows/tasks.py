@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from prefect import get_run_logger, task
+from prefect import get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import StateType
+from prefect.context import FlowRunContext
 
 from mlflows.compute.local import LocalHome
 from mlflows.compute.protocol import Ended, Launch
@@ -24,9 +27,13 @@ from mlflows.flows.variables import script_variables
 from mlflows.history import closing, status
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import Collector
+from mlflows.history.tracking import TrackingError
 
 FINISH_SECONDS = 3600.0
 """How long an ended run waits for a history server that is away before it is given up to the sweeper."""
+RETRY_SECONDS = 2.0
+ASK_SECONDS = 1.5
+"""A canceled run is stopped within two seconds."""
 
 
 @task(name="resolve_datasets", task_run_name="resolve_datasets", cache_policy=NO_CACHE, persist_result=False)
@@ -57,7 +64,7 @@ async def launch_training(context: RunContext, resolved: Resolved, interpreter: 
     launch = Launch(
         spec=job,
         run_id=context.run.run_id,
-        attempt=0,
+        attempt=context.attempt.number,
         folder=folder,
         interpreter=interpreter,
         snapshot_store=snapshot.store_of(job.workspace),
@@ -68,12 +75,13 @@ async def launch_training(context: RunContext, resolved: Resolved, interpreter: 
     collector = Collector(context.tracking, context.run, folder, job, answers(job, context.servers), run_definition(job))
     collector.start()
     link = asyncio.create_task(artifacts.link(context))
-    running = asyncio.create_task(asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **_where(context, launch)))
+    running = asyncio.create_task(_tell_running(context, launch))
     async with logs.forwarded(folder, get_run_logger()):
-        ended = await _follow(home, handle, context.steering)
-    await asyncio.gather(running, link)
+        ended = await _follow(home, handle, context)
     outcome = _outcome(ended)
-    left, _ = await asyncio.gather(asyncio.to_thread(collector.finish, FINISH_SECONDS, outcome), artifacts.summary(context, outcome))
+    await running
+    finished = asyncio.to_thread(collector.finish, FINISH_SECONDS, outcome)
+    left, *_ = await asyncio.gather(finished, link, artifacts.summary(context, outcome))
     if left:
         get_run_logger().warning("Not delivered to MLflow: %s", left)
     if not left.closed:
@@ -81,8 +89,23 @@ async def launch_training(context: RunContext, resolved: Resolved, interpreter: 
     return outcome
 
 
-async def _follow(home: LocalHome, handle: str, steer: steering.Steering) -> Ended:
-    """Wait for the end of the job; end it when somebody wishes so, or when this task is torn down by a signal."""
+async def _tell_running(context: RunContext, launch: Launch) -> None:
+    """That it runs, and where. MLflow may be away meanwhile: then it learns this before it learns the end."""
+    end = time.monotonic() + FINISH_SECONDS
+    while True:
+        try:
+            await asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **_where(context, launch))
+            return
+        except TrackingError as error:
+            if time.monotonic() > end:
+                raise
+            get_run_logger().warning("History is delayed: %s", error.message)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _follow(home: LocalHome, handle: str, context: RunContext) -> Ended:
+    """Wait for the end of the job; end it when somebody wishes so, or when this process is told to end and nobody else would."""
+    steer = context.steering
     ending = asyncio.create_task(home.wait(handle))
     wish = asyncio.create_task(steer.cancel.wait())
     try:
@@ -91,9 +114,26 @@ async def _follow(home: LocalHome, handle: str, steer: steering.Steering) -> End
             get_run_logger().info("Stopping the run: %s", steer.reason)
             await home.stop(handle, steer.reason)
         return await ending
+    except asyncio.CancelledError:
+        if await _is_over():
+            await home.stop(handle, "The process of its flow was ended")
+        raise
     finally:
         wish.cancel()
         ending.cancel()
+
+
+async def _is_over() -> bool:
+    """Whether the job ends with this process: the run is being canceled, or there is no deployment whose worker would go on with it."""
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None
+    if context.flow_run.deployment_id is None:
+        return True
+    with contextlib.suppress(Exception):  # a worker's hook stops it then
+        async with get_client() as client:
+            current = await asyncio.wait_for(client.read_flow_run(context.flow_run.id), ASK_SECONDS)
+            return current.state_type in (StateType.CANCELLING, StateType.CANCELLED)
+    return False
 
 
 def _where(context: RunContext, launch: Launch) -> dict[str, str]:

@@ -27,6 +27,7 @@ SYSTEM_LOGS = "system_logs"
 EVENTS = "events"
 UPLOADS = "uploads"
 MAILBOX = "mailbox"
+CANCEL_FILE = "cancel.json"
 STATUS_FILE = "status.json"
 CLOSED_FILE = "closed.json"
 

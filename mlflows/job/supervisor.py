@@ -1,6 +1,6 @@
 """Runs the processes of one job folder: starts them, keeps their logs, ends them, writes how it ended.
 
-Usage: python supervisor.py <job folder>
+Usage: python supervisor.py <job folder>, or without a folder as a spare that is told later
 
 Standard library only, Python 3.6 syntax, no third party, no network: it runs beside the user's script, in whatever image that needs.
 It imports little, because every run waits for it.
@@ -394,5 +394,28 @@ def _bytes(text):
     return text.encode("utf-8", "surrogateescape")
 
 
+def spare():
+    # type: () -> int
+    """Started ahead of any job, so that one need not wait for it: a JSON line from standard input says the folder and the environment."""
+    import json
+
+    line = sys.stdin.readline()
+    if not line:  # whoever kept this spare has gone
+        return 0
+    job = json.loads(line)
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    os.chdir(job["folder"])
+    for path, flags, descriptor in (
+        (os.devnull, os.O_RDONLY, 0),
+        (os.path.join(job["folder"], layout.SYSTEM_LOGS, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 1),
+    ):
+        opened = os.open(path, flags, 0o644)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.dup2(1, 2)
+    return main(job["folder"])
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1]) if len(sys.argv) > 1 else spare())

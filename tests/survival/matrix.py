@@ -57,7 +57,7 @@ class Result:
 
 
 class Theatre:
-    """The stages of all cells: one with a runner, one whose runs have a driver each, one with a worker.
+    """The stages of all cells: one with a runner, two whose runs have a driver each, one with a worker.
 
     Args:
         folder: everything lies below it.
@@ -71,17 +71,18 @@ class Theatre:
         self.local = Stage(folder / "local")
         self.undo.callback(self.local.down)
         self.local.up()
-        servers = self.local.addresses()
-        self.driven = Stage(folder / "driven", servers)
-        self.worked = Stage(folder / "worked", servers)
-        for stage in (self.driven, self.worked):
-            self.undo.callback(stage.down)
+        self.driven, self.doubled, self.worked = [self._stage(folder / name) for name in ("driven", "doubled", "worked")]
         self.lock = threading.Lock()
         self.worker: subprocess.Popen[bytes] | None = None
 
     def close(self) -> None:
         """End everything."""
         self.undo.close()
+
+    def _stage(self, folder: Path) -> Stage:
+        stage = Stage(folder, self.local.addresses())
+        self.undo.callback(stage.down)
+        return stage
 
 
 def play(theatre: Theatre, cells: Sequence[Cell], tell: Callable[[Result], None] = lambda result: None) -> list[Result]:
@@ -309,7 +310,7 @@ def driver(theatre: Theatre) -> Job:
 
 def doubled_flow(theatre: Theatre) -> Job:
     """Two more flows beside the first."""
-    job = theatre.driven.submit("doubled", 20).begun()
+    job = theatre.doubled.submit("doubled", 20).begun()
     adopt = (
         "import json, sys\nfrom pathlib import Path\nfrom mlflows.flows import handoff, services\n"
         "flow = json.loads(Path(sys.argv[1], 'flow.json').read_text())\n"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from mlflows.compute import spares
 from mlflows.compute.local import LocalHome, folder_of
 from mlflows.compute.processes import job_processes
 from mlflows.compute.protocol import Launch
@@ -37,3 +41,32 @@ class TestLocalHome(HomeContract):
 def test_a_handle_of_another_machine_is_refused() -> None:
     with pytest.raises(ValueError, match="not a job of this machine"):
         folder_of("local://elsewhere/tmp/x")
+
+
+class TestLocalHomeWithASpare(TestLocalHome):
+    """The same with a supervisor started ahead, as the resident runner has one."""
+
+    @pytest.fixture(autouse=True)
+    def spare(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(spares, "_keeping", True)
+        spares._refill()
+        yield
+        monkeypatch.setattr(spares, "_keeping", False)
+        for left in spares._kept:
+            left.kill()
+        spares._kept.clear()
+
+    def test_the_spare_is_taken_and_replaced(self, home: LocalHome, launch: Any) -> None:
+        [spare] = spares._kept
+        made = launch("pass")
+        assert self.status(self.run(home, made))["state"] == "Completed"
+        assert json.loads((made.folder / "system_logs" / "spawned.json").read_text())["pid"] == spare.pid
+        deadline = time.monotonic() + 5
+        while not spares._kept and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert spares._kept and spares._kept[0].pid != spare.pid
+
+    def test_a_dead_spare_does_not_keep_a_run_from_starting(self, home: LocalHome, launch: Any) -> None:
+        spares._kept[0].kill()
+        spares._kept[0].wait()
+        assert self.status(self.run(home, launch("pass")))["state"] == "Completed"
