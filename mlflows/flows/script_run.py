@@ -82,7 +82,7 @@ async def script_run(job: JobSpec, run_id: Optional[str] = None) -> Any:  # noqa
 
 async def _end_former_tasks(context: RunContext) -> None:
     flow_run = _flow_run()
-    if flow_run.run_count and not driving.is_driven(context.folder):
+    if flow_run.run_count > 1 and not driving.is_driven(context.folder):
         async with get_client() as client:
             await ending.close_task_runs(client, flow_run)
 

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -177,7 +178,14 @@ def _spawn_mlflow(port: int) -> dict[str, Any]:
         "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "100",  # with the default of 15 as many requests at once lock it up for good
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+    _write_ahead(folder / "mlflow.db")
     return _spawn("mlflow", command, environment, url=url, health=url + "/health")
+
+
+def _write_ahead(database: Path) -> None:
+    """Switch a SQLite file to write-ahead logging, which it remembers: a commit then waits for the disk once, and readers for no writer."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _spawn_runner(prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, Any]:

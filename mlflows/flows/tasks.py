@@ -79,9 +79,9 @@ async def launch_training(context: RunContext, resolved: Resolved, interpreter: 
     async with logs.forwarded(folder, get_run_logger()):
         ended = await _follow(home, handle, context)
     outcome = _outcome(ended)
-    await running
-    finished = asyncio.to_thread(collector.finish, FINISH_SECONDS, outcome)
-    left, *_ = await asyncio.gather(finished, link, artifacts.summary(context, outcome))
+    await asyncio.wait({running})
+    left, _ = await asyncio.gather(asyncio.to_thread(collector.finish, FINISH_SECONDS, outcome), artifacts.summary(context, outcome))
+    await asyncio.wait({link})
     if left:
         get_run_logger().warning("Not delivered to MLflow: %s", left)
     if not left.closed:
@@ -97,9 +97,9 @@ async def _tell_running(context: RunContext, launch: Launch) -> None:
             await asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **_where(context, launch))
             return
         except TrackingError as error:
-            if time.monotonic() > end:
-                raise
             get_run_logger().warning("History is delayed: %s", error.message)
+        if time.monotonic() > end:
+            return
         await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -114,10 +114,11 @@ async def _follow(home: LocalHome, handle: str, context: RunContext) -> Ended:
             get_run_logger().info("Stopping the run: %s", steer.reason)
             await home.stop(handle, steer.reason)
         return await ending
-    except asyncio.CancelledError:
-        if await _is_over():
-            await home.stop(handle, "The process of its flow was ended")
-        raise
+    except asyncio.CancelledError:  # SIGTERM by a worker, or Ctrl-C
+        if not await _is_over():
+            raise
+        await home.stop(handle, "The process of its flow was ended")
+        return await home.wait(handle)
     finally:
         wish.cancel()
         ending.cancel()

@@ -27,6 +27,7 @@ from mlflows.rest import RestClient, Unreachable
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = "survival"
 STEP_SECONDS = 0.1
+TERMINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 FOREIGN = ("MLFLOWS_", "MLFLOW_", "PREFECT_", "AZUREML_")
 
 TRAIN = """
@@ -298,7 +299,8 @@ def look(job: Job) -> Seen:
     artifacts = Artifacts(tracking, run.run_id, run.artifact_uri)
     log = "std_log.txt" if job.ranks == 1 else "std_log_process_0.txt"
     text = artifacts.read(f"user_logs/{log}").decode()
-    flow_run = job.flow_run()
+    # the one that closes a run from outside its flow tells Prefect last
+    flow_run = until(lambda: ended if (ended := job.flow_run())["state_type"] in TERMINAL else None, 30, "Prefect has it as ended")
     return Seen(
         status=run.tags[names.STATUS],
         mlflow=run.status,
