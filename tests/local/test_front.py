@@ -76,13 +76,26 @@ class TestExperiment:
             Experiment.delete(ws, Experiment(ws, "full").id)
 
 
+@pytest.fixture(autouse=True)
+def a_folder_of_its_own(tmp_path, monkeypatch):
+    """start_logging makes ./outputs."""
+    monkeypatch.chdir(tmp_path)
+
+
 class TestStartLogging:
+    @pytest.mark.parametrize(("outputs", "folder"), [(None, "outputs"), ("kept/here", "kept/here"), (False, None)])
+    def test_the_folder_of_the_outputs_is_there(self, ws, tmp_path, outputs, folder):
+        with Experiment(ws, "interactive").start_logging(snapshot_directory=None, outputs=outputs) as run:
+            assert [str(path.relative_to(tmp_path)) for path in tmp_path.iterdir()] == ([folder.split("/")[0]] if folder else [])
+            (tmp_path / (folder or ".") / "m.txt").write_text("m")
+        assert run.get_file_names() == (["outputs/m.txt"] if folder else [])
+
     def test_with_block_snapshot_and_outputs(self, ws, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "notebook.py").write_text("x")
         with Experiment(ws, "interactive").start_logging(display_name="shown") as run:
             run.log("loss", 0.5)
-            (tmp_path / "outputs" / "deep").mkdir(parents=True)
+            (tmp_path / "outputs" / "deep").mkdir()
             (tmp_path / "outputs" / "deep" / "model.txt").write_text("m")
             assert run.get_status() == "Running"
         again = ws.get_run(run.id)

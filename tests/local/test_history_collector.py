@@ -162,13 +162,14 @@ def test_the_mailbox_is_answered(job: Job) -> None:
     assert job.ask("get_metrics", recursive=True) == {run_id: {"acc": 3}, "kid": {"m": 1}, "grandkid": {}}
     assert job.ask("get_parent") is None
     assert folder.ask("get_parent", "grandkid")["value"] == "kid"
+    assert folder.ask("get_number", "grandkid")["value"] >= job.ask("get_number") >= 1
     assert job.ask("get_tags") == {"team": "a"}
     assert job.ask("get_properties") == {"p": "1"}
     assert job.ask("workspace")["name"] == "local"
     details = job.ask("get_details")
     assert details["runId"] == run_id and details["status"] == "Running"
     folder.write("code/outputs/model.pkl", "m")
-    model = job.ask("register_model", model_name=f"model-{run_id}", model_path="outputs/model.pkl", tags={"a": 1})
+    model = job.ask("register_model", model_name=f"model-{run_id}", model_path="./outputs/model.pkl", tags={"a": 1})
     assert (model["version"], model["tags"], model["id"]) == (1, {"a": "1"}, f"model-{run_id}:1")
     assert job.ask("get_file_names") == ["outputs/model.pkl"]
     target = folder.path / "fetched"

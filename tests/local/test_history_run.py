@@ -247,7 +247,7 @@ class TestFiles:
         run.download_file("outputs/deep/b.txt", "there")
         run.download_file("outputs/a.txt", "new/name.txt")
         assert Path("there/b.txt").read_text() == "b" and Path("new/name.txt").read_text() == "a"
-        run.download_files("outputs", "all")
+        run.download_files("./outputs", "all")
         run.download_files("outputs", "bare", append_prefix=False)
         run.download_files("outputs", output_paths=["one", "two"])
         assert Path("all/outputs/deep/b.txt").exists() and Path("bare/deep/b.txt").exists() and Path("two").read_text() == "b"
@@ -276,6 +276,11 @@ class TestFiles:
         assert (model.id, model.tags, model.properties) == (f"{name}:1", {"a": "1"}, {"p": "q"})
         assert (model.model_framework, model.description, model.run_id) == ("ScikitLearn", "d", run._ref.mlflow_run_id)
         assert run.register_model(name, "outputs").version == 2
+        assert run.register_model(name, Path("./outputs/m.pkl")).source == model.source == run.register_model(name, "./outputs/m.pkl").source
+        run.log("loss", 1)
+        run.flush()
+        with pytest.raises(ModelPathNotFoundException, match="Its files: outputs/m.pkl. A file in"):
+            run.register_model(name, "nope")
 
 
 class TestTree:

@@ -1,3 +1,6 @@
+import os
+import socket
+
 import pytest
 
 from mlflows.compute.targets import AmlCompute, ComputeInstance, ComputeTarget, KubernetesCompute, LocalTarget, targets_of
@@ -67,6 +70,13 @@ def test_update():
     assert ComputeTarget(Place(), "cpu").get_status().serialize()["scaleSettings"] == {"minNodeCount": 1, "maxNodeCount": 2}
     with pytest.raises(ComputeTargetException, match="min_nodes: 5 is more than max_nodes, 2"):
         target.update(min_nodes=5)
+
+
+def test_nodes_and_sizes():
+    [node] = ComputeTarget.create(Place(), "cpu", CONFIG).list_nodes()
+    assert node["nodeId"] == socket.gethostname() and node["nodeState"] == "idle"
+    [size] = AmlCompute.supported_vmsizes(Place())
+    assert size["name"] == "local" and size["vCPUs"] == os.cpu_count() and size["memoryGB"] > 0 and size["gpus"] >= 0
 
 
 def test_attributes_are_text():

@@ -171,6 +171,13 @@ class TestAttributes:
         with pytest.raises(KeyError):
             ws.datasets["x"]
 
+    @pytest.mark.parametrize("name", ["list_keys", "discovery_url", "service_context", "diagnose_workspace"])
+    def test_what_only_azure_has_is_said(self, name):
+        ws = Workspace.get("team")
+        with pytest.raises(AttributeError, match=f"Workspace.{name} is a matter of Azure's service"):
+            getattr(ws, name)
+        assert not hasattr(ws, "no_such_thing")
+
     @pytest.mark.parametrize("kind", ["CPU", "gpu"])
     def test_default_compute_target(self, kind):
         assert Workspace.get("team").get_default_compute_target(kind).name == "local"

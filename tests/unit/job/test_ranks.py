@@ -76,6 +76,12 @@ def test_tensorflow(job):
     assert len({*cluster["worker"], *cluster["ps"]}) == 3
 
 
+def test_variables_in_arguments():
+    known = {"AZ_BATCHAI_TASK_INDEX": "1", "OMPI_COMM_WORLD_RANK": "3", "RANK": "2", "AZUREML_DATAREFERENCE_d": "/d", "HOME": "/h"}
+    text = "$AZ_BATCHAI_TASK_INDEX ${OMPI_COMM_WORLD_RANK} $RANK/x $AZUREML_DATAREFERENCE_d $HOME $RANKS $WORLD_SIZE"
+    assert ranks.expand(text, known) == "1 3 2/x /d $HOME $RANKS $WORLD_SIZE"
+
+
 def test_tensorflow_without_parameter_servers_on_other_hosts():
     job = {"kind": "tensorflow", "workers": 4, "parameter_servers": 0, "node_count": 2, "nodes": [0, 1], "hosts": ["a", "b"]}
     job.update(shell=None, argv=["x"], backend="None", node_level=False, processes_per_node=2)

@@ -120,6 +120,7 @@ class TestContext:
         assert (run.experiment.name, run.experiment.workspace.name) == ("my exp", "ws")
         assert (run.experiment.workspace.subscription_id, run.experiment.workspace.resource_group) == ("sub", "rg")
         assert "exp_1_abc" in repr(run)
+        assert run._run_id == run.id  # scripts read it
 
     def test_parent(self, run, monkeypatch):
         monkeypatch.setenv("MLFLOWS_PARENT_RUN_ID", "exp_0_parent")
@@ -129,7 +130,7 @@ class TestContext:
         monkeypatch.delenv("MLFLOWS_JOB_FOLDER", raising=False)
         offline = Run.get_context()
         assert type(offline) is _OfflineRun and not isinstance(offline, Run)
-        assert offline.id.startswith("OfflineRun_")
+        assert offline.id.startswith("OfflineRun_") and offline._run_id == offline.id
         offline.log("loss", 0.5)
         with offline.child_run() as child:
             child.log_row("row", a=1)
@@ -491,10 +492,12 @@ class TestMailbox:
             get_children=[{"id": "kid1"}, "kid2"],
             register_model=lambda args: {"name": args["model_name"], "version": 2, "id": f"{args['model_name']}:2"},
             flush=None,
+            get_number=3,
             dataset_by_name={"id": "i", "name": "d", "version": 1},
         )
         assert run.get_metrics() == {"loss": [1, 2]}
         assert run.get_status() == run.status == "Finalizing"
+        assert run.number == run.number == 3 and [request["op"] for request in answers.asked].count("get_number") == 1
         assert run.get_secret("a") == "s3cret" and run.get_secrets(["a"]) == {"a": "b"}
         assert run.experiment.workspace.get_default_keyvault().get_secret(name="a") == "s3cret"
         assert run.experiment.workspace.location == "here"
@@ -507,7 +510,7 @@ class TestMailbox:
         assert (folder / "code" / "a").read_text() == "outputs/a"
         run.download_file("outputs/a", str(folder / "uploads"))
         assert (folder / "uploads" / "a").exists()
-        run.download_files("outputs/", output_directory="got", append_prefix=False)
+        run.download_files("./outputs/", output_directory="got", append_prefix=False)
         assert sorted(path.name for path in (folder / "code" / "got").rglob("*") if path.is_file()) == ["a", "b"]
         asked = {request["op"]: request for request in answers.asked}
         assert asked["get_metrics"]["args"] == {"name": None, "recursive": False} and asked["get_metrics"]["run"] == "exp_1_abc"

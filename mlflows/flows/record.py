@@ -1,0 +1,56 @@
+"""The record of the local services: which this package started, and whether they live. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflows import settings
+from mlflows.compute.processes import start_ticks
+
+Announce = Callable[[str], None]
+
+TITLES = {"prefect": "Prefect server", "mlflow": "MLflow server", "runner": "runner"}
+
+CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""Children of this very process: they must be reaped to be seen dead."""
+
+
+def alive(entry: Mapping[str, Any]) -> bool:
+    child = CHILDREN.get(entry["pid"])
+    if child is not None and child.poll() is not None:
+        return False
+    return start_ticks(entry["pid"]) == entry["ticks"] and entry["ticks"] is not None
+
+
+def log_path(name: str) -> Path:
+    return settings.services_dir() / f"{name}.log"
+
+
+def record_path() -> Path:
+    return settings.services_dir() / "services.json"
+
+
+def write(record: Mapping[str, Any]) -> None:
+    temporary = record_path().with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=1))
+    temporary.replace(record_path())
+
+
+@contextlib.contextmanager
+def locked(announce: Announce | None = None) -> Iterator[None]:
+    folder = settings.services_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if announce:
+                announce("Another process is starting the local services; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
