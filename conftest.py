@@ -21,6 +21,7 @@ import pytest
 ROOT = Path(__file__).parent
 IN_CI = os.environ.get("CI") == "true"
 SLOW = IN_CI or os.environ.get("MLFLOWS_SLOW") == "1"
+FULL_MATRIX = os.environ.get("MLFLOWS_FULL_MATRIX") == "1"
 FOREIGN = ("MLFLOWS_", "MLFLOW_", "PREFECT_", "AZUREML_")
 """Variables of the person who runs the tests: none of them may reach a test."""
 

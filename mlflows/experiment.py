@@ -81,7 +81,9 @@ class Experiment:
         **kwargs: Any,
     ) -> None:
         if not hasattr(workspace, "_tracking"):
-            raise UserErrorException(f"workspace: expected a Workspace, got {workspace!r}. Make one with Workspace.from_config().")
+            raise UserErrorException(
+                f"workspace: expected a Workspace, got {workspace!r}. Make one with Workspace.from_config() or Workspace.get(name)."
+            )
         if not isinstance(name, str) or not (_skip_name_validation or _NAME.fullmatch(name)):
             raise UserErrorException(
                 f"name: {name!r} is not the name of an experiment. Use 1 to 255 letters, digits, hyphens, underscores and spaces; "
@@ -147,7 +149,7 @@ class Experiment:
 
     def start_logging(
         self,
-        outputs: StrPath | None = None,
+        outputs: StrPath | bool | None = None,
         snapshot_directory: StrPath | None = ".",
         name: str | None = None,
         run_id: str | None = None,
@@ -157,7 +159,7 @@ class Experiment:
         """Start a run whose code is this process.
 
         Args:
-            outputs: folder uploaded when the run ends; ``outputs`` if none.
+            outputs: folder uploaded when the run ends, made if it is not there; ``outputs`` if none; False: nothing is uploaded.
             snapshot_directory: folder whose content is kept with the run; None: nothing is.
             name: name shown for the run.
             run_id: its id; made up if none.
@@ -170,7 +172,8 @@ class Experiment:
         identifier = _checked_run_id(run_id) or runs.new_run_id(self._name)
         if run_id:
             self._refuse_twin(run_id)
-        taken = None if snapshot_directory is None else self._take_snapshot(snapshot_directory)
+        # nobody runs this snapshot, so nobody misses what is left out of it
+        taken = None if snapshot_directory is None else self._take_snapshot(snapshot_directory, tell=False)
         return interactive.start(self, identifier, display_name or name, outputs, taken)
 
     def get_runs(
@@ -336,9 +339,10 @@ class Experiment:
 
     _launch = _start
 
-    def _take_snapshot(self, folder: StrPath) -> str:
+    def _take_snapshot(self, folder: StrPath, tell: bool = True) -> str:
         taken = snapshot.take(Path(folder), snapshot.store_of(self._workspace.name), progress=_say)
-        _tell_left_out(taken)
+        if tell:
+            _tell_left_out(taken)
         return taken.id
 
     def _tracking(self) -> Tracking:

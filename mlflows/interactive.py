@@ -27,7 +27,7 @@ class InteractiveRun(Run):
 
     def __init__(self, experiment: Any, run_id: str, outputs: str | None = None, **kwargs: Any) -> None:
         super().__init__(experiment, run_id, **kwargs)
-        self._outputs = os.path.abspath(outputs or OUTPUTS)
+        self._outputs = os.path.abspath(outputs) if outputs else None
         self._open = True
         atexit.register(_end, weakref.ref(self))
 
@@ -44,7 +44,7 @@ class InteractiveRun(Run):
     def _upload_outputs(self) -> None:
         """Files that are among the run's by then, as upload_file has put them there, stay."""
         self._open = False
-        if not os.path.isdir(self._outputs):
+        if self._outputs is None or not os.path.isdir(self._outputs):
             return
         artifacts = self._artifacts()
         there = set(self.get_file_names())
@@ -56,14 +56,17 @@ class InteractiveRun(Run):
                     artifacts.upload(Path(path), name)
 
 
-def start(experiment: Any, run_id: str, name: str | None, outputs: StrPath | None, snapshot: str | None) -> InteractiveRun:
-    """Make the run, Running.
+def start(experiment: Any, run_id: str, name: str | None, outputs: StrPath | bool | None, snapshot: str | None) -> InteractiveRun:
+    """Make the run, Running, and the folder of its outputs: scripts write into ``./outputs`` without making it.
 
     Raises:
-        UserErrorException: there is a run of this id; ``outputs`` is no path.
+        UserErrorException: there is a run of this id; ``outputs`` is neither a path nor False.
     """
-    if not isinstance(outputs, (str, os.PathLike, type(None))):
+    folder = OUTPUTS if outputs in (None, True) else outputs
+    if not isinstance(folder, (str, os.PathLike)) and folder is not False:
         raise UserErrorException(f"outputs: expected the path of a folder, got {outputs!r}.")
+    if folder:
+        os.makedirs(folder, exist_ok=True)
     tags = {
         names.WORKSPACE: experiment.workspace.name,
         names.TYPE: runs.INTERACTIVE_RUN,
@@ -74,7 +77,7 @@ def start(experiment: Any, run_id: str, name: str | None, outputs: StrPath | Non
     }
     tracking = experiment.workspace._tracking()
     ref = runs.create(tracking, experiment.name, run_id, name, tags, run_status=RunStatus.RUNNING)
-    return InteractiveRun(experiment, run_id, None if outputs is None else os.fspath(outputs), _ref=ref)
+    return InteractiveRun(experiment, run_id, os.fspath(folder) if folder else None, _ref=ref)
 
 
 def _end(reference: weakref.ref[InteractiveRun]) -> None:

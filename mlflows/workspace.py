@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlflows import settings, workspace_config
 from mlflows.compute.targets import ComputeTarget, targets_of
@@ -35,6 +35,12 @@ LOCAL = "local"
 """Name of the workspace that is used when nothing says otherwise, and what its other attributes say."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,32}")
+_AZURES = (
+    *("discovery_url", "service_context", "update_dependencies", "add_private_endpoint", "delete_private_endpoint_connection"),
+    *("list_keys", "sync_keys", "diagnose_workspace", "set_connection", "list_connections", "get_connection", "delete_connection"),
+)
+"""What Workspace of SDK v1 has and this one does not."""
+
 _SERVER_KEYS = ("prefect_api_url", "mlflow_tracking_uri", "prefect_ui_url", "mlflow_ui_url")
 
 
@@ -324,6 +330,11 @@ class Workspace:
 
     def __repr__(self) -> str:
         return f"Workspace.create(name={self.name!r}, subscription_id={self.subscription_id!r}, resource_group={self.resource_group!r})"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _AZURES:
+            raise AttributeError(f"Workspace.{name} is a matter of Azure's service; there is nothing in its place, so leave it out")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _word(self, key: str) -> str:
         return str(self._record.get(key) or LOCAL)

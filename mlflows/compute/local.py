@@ -163,6 +163,7 @@ def _script_variables(launch: Launch) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(part for part in (library, inherited) if part),
         "PATH": os.pathsep.join((str(Path(launch.interpreter).parent), visible.get("PATH") or os.environ.get("PATH", os.defpath))),
         "PYTHONUNBUFFERED": "1",
+        settings.HOME_VARIABLE: str(settings.home()),
         layout.FOLDER_VARIABLE: str(launch.folder),
     }
 

@@ -1,4 +1,4 @@
-"""One supervisor kept started ahead of the next job: a local run then does not wait for its interpreter to start (30 ms).
+"""Supervisors kept started ahead of the next jobs: a local run then does not wait for its interpreter to start (30 ms).
 
 Only a resident process keeps a spare; in any other ``take`` finds none.
 """
@@ -16,6 +16,9 @@ import mlflows
 
 SUPERVISOR = (sys.executable, "-S", "-E", "-s", str(Path(mlflows.__file__).parent / "job" / "supervisor.py"))
 """Its interpreter is this package's own, so that the user's may be of any age; the flags keep the start short."""
+
+SPARES = 2
+"""Of submits one after another each finds one ready."""
 
 REFILL_SECONDS = 0.4
 """The next spare is started when the run that took this one is under way."""
@@ -53,7 +56,7 @@ def take(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes
 
 def _refill() -> None:
     with _lock:
-        if _keeping and not _kept:
+        while _keeping and len(_kept) < SPARES:
             # a session of its own: what ends this process's group must not end the job that the spare will be
             spare = subprocess.Popen(
                 SUPERVISOR, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True

@@ -6,6 +6,7 @@ cluster first runs unchanged, and says so.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -297,6 +298,19 @@ class AmlCompute(ComputeTarget):
     ) -> None:
         """Return at once: there is nothing to wait for."""
         super().wait_for_completion(show_output, is_delete_operation)
+
+    @staticmethod
+    def supported_vmsizes(workspace: HasName, location: str | None = None) -> list[dict[str, Any]]:
+        """The one size there is: this machine's. Any ``vm_size`` is accepted."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        gpus = sum(1 for name in os.listdir("/dev") if re.fullmatch(r"nvidia\d+", name))
+        return [{"name": LOCAL, "vCPUs": os.cpu_count(), "gpus": gpus, "memoryGB": round(memory, 1)}]
+
+    def list_nodes(self) -> list[dict[str, Any]]:
+        """The one node there is, with SDK v1's keys."""
+        return [
+            {"nodeId": os.uname().nodename, "nodeState": "idle", "privateIpAddress": "127.0.0.1", "publicIpAddress": None, "port": None}
+        ]
 
     def update(self, min_nodes: int | None = None, max_nodes: int | None = None, idle_seconds_before_scaledown: int | None = None) -> None:
         """Change what was wished for.

@@ -12,7 +12,7 @@ from typing import Any
 from mlflows.exceptions import UserErrorException
 from mlflows.spec import JobArgument
 
-_EXPANDED_NAMES = r"(?:AZUREML_\w+|MASTER_ADDR|MASTER_PORT|WORLD_SIZE|NODE_RANK|RANK|LOCAL_RANK)"
+_EXPANDED_NAMES = r"(?:AZUREML_\w+|AZ_BATCH\w+|OMPI_COMM_WORLD_\w+|MASTER_ADDR|MASTER_PORT|WORLD_SIZE|NODE_RANK|RANK|LOCAL_RANK)"
 _EXPANDED = re.compile(rf"(\${_EXPANDED_NAMES}\b|\$\{{{_EXPANDED_NAMES}\}})")
 
 

@@ -81,13 +81,16 @@ async def close_task_runs(client: PrefectClient, flow_run: FlowRun) -> None:
 
 
 async def _stopped(folder: Path, reason: str) -> Outcome | None:
+    """The outcome that the job tells; None if it tells none, or only that this stopped it."""
     if not (folder / layout.JOB_FILE).exists():
         return None
     home, handle = local.LocalHome(), local.handle_of(folder)
-    if not (folder / layout.STATUS_FILE).exists():
+    had_ended = (folder / layout.STATUS_FILE).exists()
+    if not had_ended:
         await home.stop(handle, reason)
     ended = await home.wait(handle)
-    return closing.outcome_from_status_file(ended.status) if ended.status is not None else None
+    outcome = closing.outcome_from_status_file(ended.status) if ended.status is not None else None
+    return outcome if outcome and (had_ended or outcome.status != "Canceled") else None
 
 
 def _close(folder: Path, ref: RunRef, outcome: Outcome) -> None:

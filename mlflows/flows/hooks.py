@@ -30,6 +30,8 @@ async def canceled(flow: Any, flow_run: Any, state: Any) -> None:
     folder = _folder_of(flow_run)
     if folder is not None and not _is_closed(folder):
         await ending.end(folder, "Canceled in Prefect", Outcome("Canceled"))
+        async with get_client() as client:
+            await ending.close_task_runs(client, flow_run)
         ending.mark_closed(folder, "Cancelled")
 
 
@@ -47,10 +49,12 @@ async def crashed(flow: Any, flow_run: Any, state: Any) -> None:
             again: State[None] = AwaitingRetry(message=f"Its process was gone ({state.message}); whoever takes it goes on with what runs")
             await client.set_flow_run_state(flow_run.id, again, force=True)
             return
-    if current.deployment_id is not None or (folder / layout.STATUS_FILE).exists():
-        message = f"The flow of the run crashed {current.run_count} times, the last time: {state.message}"
-        await ending.end(folder, message, Outcome("Failed", {"code": "SystemError", "message": message}))
-        ending.mark_closed(folder, "Crashed")
+        if current.deployment_id is None and not (folder / layout.STATUS_FILE).exists():
+            return
+        await ending.close_task_runs(client, current)
+    message = f"The flow of the run crashed {current.run_count} times, the last time: {state.message}"
+    await ending.end(folder, message, Outcome("Failed", {"code": "SystemError", "message": message}))
+    ending.mark_closed(folder, "Crashed")
 
 
 def _folder_of(flow_run: Any) -> Path | None:

@@ -98,7 +98,7 @@ class _Forwarder:
         whole = len(data) if final else data.rfind(b"\n") + 1
         if not whole:
             return
-        for line in data[:whole].decode("utf-8", "replace").splitlines():
+        for line in data[:whole].decode("utf-8", "replace").removesuffix("\n").split("\n"):
             self._forward(line)
         self._place.offset += whole
         self._place.write()
@@ -108,6 +108,6 @@ class _Forwarder:
             return
         self._place.left -= 1
         # a progress bar's line is what it shows at last
-        self._logger.info("%s", line.rpartition("\r")[2][:LONGEST_LINE])
+        self._logger.info("%s", line.rstrip("\r").rpartition("\r")[2][:LONGEST_LINE])
         if self._place.left == 0:
             self._logger.info("... the first %d lines; the whole log is %s, an artifact of the MLflow run", MOST_LINES, layout.STD_LOG)

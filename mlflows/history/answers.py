@@ -64,6 +64,9 @@ class HistoryAnswers:
         details = describe.details_of(run, describe.definition_of(self._tracking, run), describe.log_files(self._artifacts(run)))
         return {**details, "displayName": run.tags.get(names.RUN_NAME), "description": run.tags.get(names.NOTE)}
 
+    def _get_number(self, arguments: dict[str, Any], run_id: str) -> int:
+        return runs.number_of(self._tracking, self._run(run_id))
+
     def _get_file_names(self, arguments: dict[str, Any], run_id: str) -> list[str]:
         return describe.file_names(self._artifacts(self._run(run_id)))
 
@@ -90,13 +93,13 @@ class HistoryAnswers:
         """Files still in the job folder's outputs are uploaded first, so that they can be registered before the run ends."""
         run = self._run(run_id)
         models.check_name(str(arguments.get("model_name")))
-        path = str(arguments.get("model_path") or arguments["model_name"]).strip("/")
+        path = models.path_of(arguments["model_name"], arguments.get("model_path"))
         artifacts = self._artifacts(run)
         if not models.exists(artifacts, path):
             self._upload_from_code(artifacts, path)
         known = ("model_name", "model_path", "tags", "properties", "model_framework", "model_framework_version", "description")
         model = models.register(self._tracking, run, **{key: arguments[key] for key in known if key in arguments})
-        return {**asdict(model), "id": model.id}
+        return {**asdict(model), "id": model.id, "url": model.url}
 
     def _workspace(self, arguments: dict[str, Any], run_id: str) -> dict[str, str]:
         return {"name": self._collector.spec.workspace, "subscription_id": "local", "resource_group": "local", "location": "local"}
@@ -140,6 +143,7 @@ _OPERATIONS: dict[str, Callable[[HistoryAnswers, dict[str, Any], str], Any]] = {
     "get_tags": HistoryAnswers._get_tags,
     "get_properties": HistoryAnswers._get_properties,
     "get_details": HistoryAnswers._get_details,
+    "get_number": HistoryAnswers._get_number,
     "get_file_names": HistoryAnswers._get_file_names,
     "download_file": HistoryAnswers._download_file,
     "get_children": HistoryAnswers._get_children,

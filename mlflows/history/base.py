@@ -34,6 +34,9 @@ class BaseRun:
         """The run id."""
         return self._ref.run_id
 
+    _run_id = id
+    """SDK v1's attribute; scripts read it."""
+
     @property
     def experiment(self) -> Any:
         """The experiment of the run."""

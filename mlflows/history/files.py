@@ -107,7 +107,8 @@ class Files(BaseRun):
         Raises:
             UserErrorException: ``output_paths`` has another number of paths than there are files.
         """
-        wanted = [name for name in self.get_file_names() if name.startswith(prefix or "")]
+        prefix = (prefix or "").removeprefix("./")
+        wanted = [name for name in self.get_file_names() if name.startswith(prefix)]
         if output_paths is not None:
             if len(output_paths) != len(wanted):
                 raise UserErrorException(f"output_paths has {len(output_paths)} paths for {len(wanted)} files: {', '.join(wanted[:20])}")

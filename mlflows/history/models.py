@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlflows.exceptions import ModelPathNotFoundException, WebserviceException
+from mlflows.history import describe
 from mlflows.history.artifacts import Artifacts
 from mlflows.history.tracking import MlflowRun, Tracking, TrackingError
 
@@ -35,12 +38,17 @@ class RegisteredModel:
         """``name:version``."""
         return f"{self.name}:{self.version}"
 
+    @property
+    def url(self) -> str:
+        """MLflow's address of it, which its load functions take."""
+        return f"models:/{self.name}/{self.version}"
+
 
 def register(
     tracking: Tracking,
     run: MlflowRun,
     model_name: str,
-    model_path: str | None = None,
+    model_path: str | os.PathLike[str] | None = None,
     tags: Mapping[str, Any] | None = None,
     properties: Mapping[str, Any] | None = None,
     model_framework: str | None = None,
@@ -54,12 +62,12 @@ def register(
         ModelPathNotFoundException: the run has no such file or folder.
     """
     check_name(model_name)
-    path = (model_path or model_name).strip("/")
+    path = path_of(model_name, model_path)
     artifacts = Artifacts(tracking, run.run_id, run.artifact_uri)
     if not exists(artifacts, path):
         raise ModelPathNotFoundException(
             f"Model path {path!r} is not among the files of run {run.tags.get('mlflows.run_id', run.run_id)}. Its files: "
-            f"{', '.join(sorted(file.path for file in artifacts.files())[:20]) or 'none'}. A file in ./outputs is there when the run has "
+            f"{', '.join(describe.file_names(artifacts)[:20]) or 'none'}. A file in ./outputs is there when the run has "
             "ended, or after run.upload_file."
         )
     _create(tracking, model_name)
@@ -108,6 +116,11 @@ def check_name(model_name: str) -> None:
         raise WebserviceException(
             f"Model name {model_name!r} is not valid: 1 to 255 letters, digits, '-', '.' and '_', beginning with a letter or digit"
         )
+
+
+def path_of(model_name: str, model_path: str | os.PathLike[str] | None) -> str:
+    """The model's path among a run's files, without ``./`` and the like; the model's name if none is given."""
+    return posixpath.normpath(os.fspath(model_path or model_name)).strip("/")
 
 
 def exists(artifacts: Artifacts, path: str) -> bool:

@@ -152,9 +152,7 @@ class Run(LogCalls, Files, Tree):
     @property
     def number(self) -> int:
         """Which run of its experiment it is, in the order of their beginnings."""
-        started = self._record().start_ms
-        earlier = self._tracking().search_runs([self._ref.experiment_id], f"attributes.start_time <= {started}")
-        return sum(1 for _ in earlier)
+        return runs.number_of(self._tracking(), self._record())
 
     @property
     def status(self) -> str:

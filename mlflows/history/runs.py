@@ -126,6 +126,11 @@ def children(tracking: Tracking, parent: MlflowRun, recursive: bool = False) -> 
             yield from children(tracking, child, True)
 
 
+def number_of(tracking: Tracking, run: MlflowRun) -> int:
+    """Which run of its experiment it is, in the order of their beginnings."""
+    return sum(1 for _ in tracking.search_runs([run.experiment_id], f"attributes.start_time <= {run.start_ms}"))
+
+
 def matches(
     run: MlflowRun,
     tags: str | Mapping[str, Any] | None = None,

@@ -250,11 +250,11 @@ def failure(error: dict[str, Any], log_path: Path | None, url: str) -> str:
         details["log"] = str(log_path)
         lines = lines or _last_lines(log_path)
     text = json.dumps({"error": {**details, "url": url}}, indent=4, ensure_ascii=False)
-    if traceback:
-        text += f"\n\n{traceback.rstrip()}"
-    if lines and traceback.rstrip()[-200:] not in "\n".join(lines):
-        text += "\n\nLast lines of the log:\n" + "\n".join(lines)
-    return text
+    traceback, log = traceback.rstrip(), "\n".join(lines)
+    if traceback and traceback not in log:
+        text += f"\n\n{traceback}"
+        log = "" if traceback[-200:] in log else log  # the end of what is shown already
+    return f"{text}\n\nLast lines of the log:\n{log}" if log else text
 
 
 def _last_lines(path: Path, most: int = 20) -> list[str]:

@@ -53,6 +53,8 @@ class Answers:
         """The run id."""
         return self._id
 
+    _run_id = id  # SDK v1's attribute; scripts read it
+
     @property
     def type(self):
         # type: () -> str
@@ -62,8 +64,10 @@ class Answers:
     @property
     def number(self):
         # type: () -> Any
-        """Number of the run in its experiment, or None."""
-        return self._detail("number")
+        """Which run of its experiment it is, in the order of their beginnings."""
+        if "number" not in self._cached:
+            self._cached["number"] = self._ask("get_number")
+        return self._cached["number"]
 
     @property
     def status(self):
@@ -181,6 +185,7 @@ class Answers:
     ):
         # type: (str | None, str | None, list[str] | None, int, bool, float | None) -> None
         """Fetch the files whose names start with ``prefix``, into a directory or to ``output_paths`` in the order of the names."""
+        prefix = prefix[2:] if prefix and prefix.startswith("./") else prefix
         names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
         if output_paths is not None:
             for number, path in enumerate(output_paths):

@@ -22,6 +22,8 @@ class _OfflineRun:
         """``OfflineRun_<uuid>``."""
         return self._id
 
+    _run_id = id  # SDK v1's attribute; scripts read it
+
     def log(self, name, value, description=""):
         # type: (str, object, str) -> None
         """Print one value."""

@@ -18,13 +18,19 @@ _OUTPUTS_VARIABLE = "AZUREML_DATASET_FILE_OUTPUTS"  # "name;name"
 
 
 class _Absent:
-    """Says in a sentence what a class has not got inside a job."""
+    """Says in a sentence what a class has not got inside a job, and who has it."""
+
+    _whole = ""
+    """An expression that gives the submitting side's object."""
 
     def __getattr__(self, name):
         # type: (str) -> object
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError("{}.{} is not available inside a job".format(type(self).__name__, name))
+        sentence = "{}.{} is not available inside a job".format(type(self).__name__, name)
+        if self._whole:
+            sentence += ": {} has it, on the machine that submitted the run".format(self._whole)
+        raise AttributeError(sentence)
 
 
 class Experiment(_Absent):
@@ -35,6 +41,7 @@ class Experiment(_Absent):
         self.workspace = workspace
         self.workspace_object = workspace
         self.name = name
+        self._whole = "Experiment(Workspace.get({!r}), {!r})".format(workspace.name, name)
         self.id = os.environ.get("AZUREML_EXPERIMENT_ID") or os.environ.get("MLFLOW_EXPERIMENT_ID")
 
     @classmethod
@@ -54,6 +61,7 @@ class Workspace(_Absent):
     def __init__(self, subscription_id, resource_group, workspace_name, **kwargs):
         # type: (str, str, str, object) -> None
         self.name = workspace_name
+        self._whole = "Workspace.get({!r})".format(workspace_name)
         self.subscription_id = subscription_id
         self.resource_group = resource_group
 

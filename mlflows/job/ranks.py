@@ -17,10 +17,8 @@ _OF_AN_OUTER_JOB = re.compile(
     r"(MASTER_ADDR|MASTER_PORT|WORLD_SIZE|NODE_RANK|RANK|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_RANK|TF_CONFIG|AZ_BATCH\w*"
     r"|MLFLOWS_(JOB_FOLDER|RANK|WORLD_SIZE|PARENT_RUN_ID)|OMPI_COMM\w*|OMPI_UNIVERSE_SIZE|PMIX_\w*|PMI_\w*|TORCHELASTIC_\w*)$"
 )
-_REFERENCE = re.compile(
-    r"\$(?:\{(AZUREML_\w+|MASTER_ADDR|MASTER_PORT|WORLD_SIZE|NODE_RANK|RANK|LOCAL_RANK)\}"
-    r"|(AZUREML_\w+|MASTER_ADDR|MASTER_PORT|WORLD_SIZE|NODE_RANK|RANK|LOCAL_RANK)(?!\w))"
-)
+_NAMES = r"(AZUREML_\w+|AZ_BATCH\w+|OMPI_COMM_WORLD_\w+|MASTER_ADDR|MASTER_PORT|WORLD_SIZE|NODE_RANK|RANK|LOCAL_RANK)"
+_REFERENCE = re.compile(r"\$(?:\{" + _NAMES + r"\}|" + _NAMES + r"(?!\w))")
 
 
 class Rank:
@@ -92,7 +90,7 @@ def command(job, environment):
 
 def expand(argument, environment):
     # type: (str, dict[str, str]) -> str
-    """Replace ``$NAME`` and ``${NAME}`` of AZUREML_* and the rank variables; unknown ones and any other ``$`` stay."""
+    """Replace ``$NAME`` and ``${NAME}`` of AZUREML_*, AZ_BATCH* and the rank variables; unknown ones and any other ``$`` stay."""
     if "$" not in argument:
         return argument
     return _REFERENCE.sub(lambda match: environment.get(match.group(1) or match.group(2), match.group(0)), argument)

@@ -90,14 +90,15 @@ class TestStartLogging:
             (tmp_path / (folder or ".") / "m.txt").write_text("m")
         assert run.get_file_names() == (["outputs/m.txt"] if folder else [])
 
-    def test_with_block_snapshot_and_outputs(self, ws, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
+    def test_with_block_snapshot_and_outputs(self, ws, tmp_path, capsys):
         (tmp_path / "notebook.py").write_text("x")
+        (tmp_path / "outputs").mkdir()
         with Experiment(ws, "interactive").start_logging(display_name="shown") as run:
             run.log("loss", 0.5)
             (tmp_path / "outputs" / "deep").mkdir()
             (tmp_path / "outputs" / "deep" / "model.txt").write_text("m")
             assert run.get_status() == "Running"
+        assert "left out of the snapshot" not in capsys.readouterr().err
         again = ws.get_run(run.id)
         assert (again.get_status(), again.display_name, again.get_metrics()) == ("Completed", "shown", {"loss": 0.5})
         assert "outputs/deep/model.txt" in again.get_file_names()

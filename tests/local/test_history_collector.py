@@ -171,6 +171,7 @@ def test_the_mailbox_is_answered(job: Job) -> None:
     folder.write("code/outputs/model.pkl", "m")
     model = job.ask("register_model", model_name=f"model-{run_id}", model_path="./outputs/model.pkl", tags={"a": 1})
     assert (model["version"], model["tags"], model["id"]) == (1, {"a": "1"}, f"model-{run_id}:1")
+    assert model["url"] == f"models:/model-{run_id}/1"
     assert job.ask("get_file_names") == ["outputs/model.pkl"]
     target = folder.path / "fetched"
     job.ask("download_file", name="outputs/model.pkl", path=str(target))

@@ -273,10 +273,12 @@ class TestFiles:
         model = run.register_model(
             name, "outputs/m.pkl", tags={"a": 1}, properties={"p": "q"}, model_framework="ScikitLearn", description="d"
         )
-        assert (model.id, model.tags, model.properties) == (f"{name}:1", {"a": "1"}, {"p": "q"})
+        assert (model.id, model.url) == (f"{name}:1", f"models:/{name}/1")
+        assert (model.tags, model.properties) == ({"a": "1"}, {"p": "q"})
         assert (model.model_framework, model.description, model.run_id) == ("ScikitLearn", "d", run._ref.mlflow_run_id)
         assert run.register_model(name, "outputs").version == 2
-        assert run.register_model(name, Path("./outputs/m.pkl")).source == model.source == run.register_model(name, "./outputs/m.pkl").source
+        for path in (Path("./outputs/m.pkl"), "./outputs/m.pkl"):
+            assert run.register_model(name, path).source == model.source
         run.log("loss", 1)
         run.flush()
         with pytest.raises(ModelPathNotFoundException, match="Its files: outputs/m.pkl. A file in"):

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.survival.stage import EXPERIMENT, STEP_SECONDS, Job, Seen, Stage, children, doubled, kill_group, look, until
+from tests.survival.stage import EXPERIMENT, NEVER, Job, Seen, Stage, children, doubled, kill_group, look, steps_in, until
 
 OF_MLFLOW = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 OF_PREFECT = {"Completed": "Completed", "Failed": "Failed", "Canceled": "Cancelled"}
@@ -172,11 +172,8 @@ def submitter(theatre: Theatre) -> Job:
 def retried(theatre: Theatre) -> Job:
     """Ten wishes to run it again, while it runs."""
     job = theatre.local.submit("retried", 10).begun()
-    flow_run_id = job.flow_run()["id"]
     for _ in range(10):
-        job.stage.prefect().post(
-            f"/flow_runs/{flow_run_id}/set_state", {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
-        )
+        job.retry()
         time.sleep(0.4)
     return job.hurt().closed(END_SECONDS)
 
@@ -224,6 +221,15 @@ def runner(theatre: Theatre) -> Job:
     guard = job.stage.record["runner"]["pid"]
     for pid in children(guard):
         os.kill(pid, signal.SIGKILL)
+    return job.hurt().closed(END_SECONDS)
+
+
+def runner_and_cancel(theatre: Theatre) -> Job:
+    """The runner and its guard; before somebody is back, the run is canceled in Prefect."""
+    job = theatre.local.submit("wish", 60).begun()
+    kill_group(job.stage.record["runner"]["pid"])
+    job.cancel()
+    job.stage.up()
     return job.hurt().closed(END_SECONDS)
 
 
@@ -331,8 +337,7 @@ def flow_of_worker(theatre: Theatre) -> Job:
 def cancelled_with_worker(theatre: Theatre) -> Job:
     """No harm: cancelled in Prefect."""
     job = _worked(theatre, "cancelled", 120)
-    flow_run_id = job.flow_run()["id"]
-    job.stage.prefect().post(f"/flow_runs/{flow_run_id}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    job.cancel()
     asked = time.time()
     job.hurt().closed(END_SECONDS)
     assert job.witness.stat().st_mtime - asked < 3, f"the script went on for {job.witness.stat().st_mtime - asked:.1f} s"
@@ -356,7 +361,7 @@ def _worked(theatre: Theatre, name: str, seconds: float) -> Job:
     spec = {
         "source_directory": str(stage.scratch / "code"),
         "script": "train.py",
-        "arguments": [str(round(seconds / STEP_SECONDS)), str(job.witness)],
+        "arguments": [str(steps_in(seconds)), str(job.witness), str(steps_in(NEVER))],
         "experiment": EXPERIMENT,
     }
     stage.prefect().post(f"/deployments/{deployment}/create_flow_run", {"parameters": {"job": spec, "run_id": job.run_id}})
@@ -403,6 +408,7 @@ SCENES = [
     TOGETHER,
     WITHOUT_RUNNER,
     [Cell("runner and guard, run ends", runner_and_end)],
+    [Cell("runner and guard, run canceled", runner_and_cancel, "Canceled", whole=False)],
     [Cell("Prefect server away", prefect_server), Cell("Prefect server away, run ends", prefect_server_at_the_end)],
     [Cell("MLflow server away", mlflow_server), Cell("MLflow server away, run ends", mlflow_server_at_the_end)],
     [Cell("MLflow's database locked", mlflow_database), Cell("MLflow's database locked, run ends", mlflow_database_at_the_end)],

@@ -27,6 +27,7 @@ from mlflows.rest import RestClient, Unreachable
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = "survival"
 STEP_SECONDS = 0.1
+NEVER = 1e6
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 FOREIGN = ("MLFLOWS_", "MLFLOW_", "PREFECT_", "AZUREML_")
 
@@ -34,7 +35,7 @@ TRAIN = """
 import os, sys, time
 from azureml.core import Run
 
-steps, witness, rank = int(sys.argv[1]), sys.argv[2], os.environ.get("RANK", "0")
+steps, witness, first, rank = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), os.environ.get("RANK", "0")
 run = Run.get_context()
 os.makedirs("outputs", exist_ok=True)
 if rank == "0":
@@ -42,6 +43,7 @@ if rank == "0":
         part.write("early")
 seen = os.open(witness, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.write(seen, b"start\\n")
+starts = open(witness).read().count("start")
 for step in range(steps):
     if os.path.exists(witness[:-5] + "stop"):
         break
@@ -49,6 +51,8 @@ for step in range(steps):
         print("line", step, "." * 500, flush=True)
         run.log("tick", step, "." * 500)
         os.write(seen, b"%d\\n" % step)
+    if step >= first and starts == 1:
+        raise ValueError("the first attempt fails")
     time.sleep({seconds})
 if rank == "0":
     try:
@@ -64,9 +68,9 @@ import json, sys
 from azureml.core import Experiment, ScriptRunConfig, Workspace
 from mlflows import PyTorchConfiguration
 
-folder, steps, witness, ranks, run_id, stay = sys.argv[1:]
+folder, steps, witness, ranks, run_id, stay, first = sys.argv[1:]
 several = PyTorchConfiguration(process_count=int(ranks), node_count=1) if int(ranks) > 1 else None
-config = ScriptRunConfig(folder, "train.py", arguments=[steps, witness], distributed_job_config=several)
+config = ScriptRunConfig(folder, "train.py", arguments=[steps, witness, first], distributed_job_config=several)
 run = Experiment(Workspace.from_config(), "survival").submit(config, run_id=run_id)
 print("RUN", run.id, flush=True)
 if stay == "stay":
@@ -188,10 +192,19 @@ class Stage:
         run_id = f"{EXPERIMENT}-{name}_{int(time.time())}_{os.urandom(4).hex()}"
         return Job(self, run_id, self.scratch / f"{run_id}.steps", time.monotonic(), ranks)
 
-    def submit(self, name: str, seconds: float, ranks: int = 1, stay: bool = False, job: Job | None = None) -> Job:
-        """Submit a script that takes that long; with ``stay`` the submitter waits for its end."""
+    def submit(self, name: str, seconds: float, ranks: int = 1, stay: bool = False, job: Job | None = None, first: float = NEVER) -> Job:
+        """Submit a script.
+
+        Args:
+            name: part of the run's id.
+            seconds: how long it takes.
+            ranks: processes.
+            stay: the submitter waits for its end.
+            job: the run, where the caller has made it.
+            first: its first start fails after so long.
+        """
         job = job or self.job(name, ranks)
-        arguments = [self.scratch / "code", round(seconds / STEP_SECONDS), job.witness, ranks, job.run_id, "stay" if stay else "go"]
+        arguments = [self.scratch / "code", steps_in(seconds), job.witness, ranks, job.run_id, "stay" if stay else "go", steps_in(first)]
         log = self.scratch / f"{job.run_id}.submit"
         with log.open("w") as output:
             job.submitter = subprocess.Popen(
@@ -257,6 +270,18 @@ class Job:
         """The harm is done."""
         self.harmed = time.monotonic()
         return self
+
+    def cancel(self) -> None:
+        """As Prefect's UI does."""
+        self._set_state("CANCELLING", "Cancelling")
+
+    def retry(self) -> None:
+        """As ``prefect flow-run retry`` and Prefect's UI do."""
+        self._set_state("SCHEDULED", "AwaitingRetry")
+
+    def _set_state(self, kind: str, name: str) -> None:
+        path = f"/flow_runs/{self.flow_run()['id']}/set_state"
+        self.stage.prefect().post(path, {"state": {"type": kind, "name": name}, "force": kind == "SCHEDULED"})
 
     def closed(self, seconds: float) -> Job:
         """Wait for its end."""
@@ -342,20 +367,20 @@ def _task_runs(job: Job, flow_run_id: str) -> list[str]:
 def _left_over(job: Job) -> list[str]:
     """Processes of the run, held locks, temporary files."""
     pids = job_processes(job.folder).get(str(job.folder), [])
-    pids += [pid for pid in _named(str(job.folder)) if pid not in pids]
+    pids += [pid for pid in _working_in(job.folder) if pid not in pids]
     found = [f"process {pid}" for pid in pids]
     found += [f"lock {path.name}" for path in job.folder.rglob("*.lock") if _held(path)]
     found += [f"file {path.name}" for path in job.folder.rglob("*.tmp") if "code" not in path.relative_to(job.folder).parts]
     return found
 
 
-def _named(folder: str) -> list[int]:
-    """Processes that have the folder in their command line: its supervisor and what it forked."""
+def _working_in(folder: Path) -> list[int]:
+    """Processes whose working directory is in the folder: its supervisor, and what that has forked."""
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit() and start_ticks(int(entry.name)) is not None:
             with contextlib.suppress(OSError):
-                if folder.encode() in Path(entry.path, "cmdline").read_bytes():
+                if Path(os.readlink(f"{entry.path}/cwd")).is_relative_to(folder):
                     found.append(int(entry.name))
     return found
 
@@ -367,6 +392,11 @@ def _held(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def steps_in(seconds: float) -> int:
+    """Steps of the script in that time."""
+    return round(seconds / STEP_SECONDS)
 
 
 def doubled(numbers: Sequence[int]) -> list[int]:

@@ -36,7 +36,7 @@ JOB_MAY_IMPORT = {"mlflows._lazy", "mlflows.exceptions"}
 """All of the ground floor that runs on Python 3.6."""
 
 QUICK = {"ground", "job", "environments", "data", "config", "history", "front"}
-QUICK_MODULES = {"mlflows.flows.services", "mlflows.flows.starting", "mlflows.flows.record", "mlflows.flows.handoff", "mlflows.flows.doctor"}
+QUICK_MODULES = {f"mlflows.flows.{name}" for name in ("services", "starting", "record", "handoff", "doctor")}
 """Rooms and modules that import the standard library only: submitting and training must start in milliseconds."""
 
 OLD_PYTHON = ["job", "_lazy.py", "exceptions.py", "__init__.py", "azureml_path"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mlflows import settings
 from mlflows.compute import spares
 from mlflows.compute.local import LocalHome, folder_of
 from mlflows.compute.processes import job_processes
@@ -24,6 +25,15 @@ class TestLocalHome(HomeContract):
 
     def left_over(self, launch: Launch) -> list[Any]:
         return job_processes(launch.folder).get(str(launch.folder), [])
+
+    def test_the_script_opens_the_submitters_workspaces(self, home: LocalHome, launch: Any) -> None:
+        made = launch("from mlflows import settings; print(settings.home())")
+
+        async def without_variables() -> Any:
+            return await home.wait(await home.start(made, {"PATH": "/usr/bin:/bin"}))
+
+        assert self.status(asyncio.run(without_variables()))["state"] == "Completed"
+        assert self.log(made).strip() == str(settings.home())
 
     def test_a_secret_is_in_no_file(self, home: LocalHome, launch: Any) -> None:
         made = launch("import os; print(len(os.environ['DB_PASSWORD']))")
@@ -57,16 +67,16 @@ class TestLocalHomeWithASpare(TestLocalHome):
         spares._kept.clear()
 
     def test_the_spare_is_taken_and_replaced(self, home: LocalHome, launch: Any) -> None:
-        [spare] = spares._kept
+        spare = spares._kept[-1]
         made = launch("pass")
         assert self.status(self.run(home, made))["state"] == "Completed"
         assert json.loads((made.folder / "system_logs" / "spawned.json").read_text())["pid"] == spare.pid
         deadline = time.monotonic() + 5
-        while not spares._kept and time.monotonic() < deadline:
+        while len(spares._kept) < spares.SPARES and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert spares._kept and spares._kept[0].pid != spare.pid
+        assert spare not in spares._kept and len(spares._kept) == spares.SPARES
 
     def test_a_dead_spare_does_not_keep_a_run_from_starting(self, home: LocalHome, launch: Any) -> None:
-        spares._kept[0].kill()
-        spares._kept[0].wait()
+        spares._kept[-1].kill()
+        spares._kept[-1].wait()
         assert self.status(self.run(home, launch("pass")))["state"] == "Completed"

@@ -147,6 +147,12 @@ class TestContext:
         with pytest.raises(AttributeError, match="submit script"):
             run.submit_child(None)
         assert not hasattr(run, "no_such_thing")
+        with pytest.raises(
+            AttributeError, match=r"Workspace.get_default_datastore is not available .*: Workspace.get\('ws'\) has it, on the"
+        ):
+            run.experiment.workspace.get_default_datastore()
+        with pytest.raises(AttributeError, match=r"Experiment.get_runs .*: Experiment\(Workspace.get\('ws'\), 'my exp'\) has it, on the"):
+            run.experiment.get_runs()
 
 
 class TestMetrics:

@@ -1,0 +1,67 @@
+"""What the figures are made of: timing from outside, and a table that says whether a goal is met."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.figures import ALL, submit
+from benchmarks.report import Goal, Table, render
+from benchmarks.timing import Command, Timing, in_turn, time_command
+
+
+def python(code: str, folder: Path, **environment: str) -> Command:
+    return Command([sys.executable, "-c", code], folder, environment)
+
+
+def test_time_to_the_first_line_and_to_the_end(tmp_path: Path) -> None:
+    timing = time_command(python("import time; print('first line', flush=True); time.sleep(0.3)", tmp_path))
+    assert 0 < timing.first_line < timing.whole - 0.25
+
+
+def test_a_command_gets_its_folder_and_its_variables(tmp_path: Path) -> None:
+    code = "import os, sys; print('first line'); sys.exit([os.getcwd(), os.environ['X']] != [sys.argv[1], '1'])"
+    time_command(Command([sys.executable, "-c", code, str(tmp_path)], tmp_path, {"X": "1"}))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [("print('first line'); raise SystemExit(3)", "exit code 3"), ("print('other')", "'first line' missing:\nother")]
+)
+def test_a_command_that_went_wrong_is_no_figure(code: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        time_command(python(code, tmp_path))
+
+
+def test_the_first_round_does_not_count(tmp_path: Path) -> None:
+    code = "open('log', 'a').write(%r); print('first line')"
+    timings = in_turn({"a": python(code % "a", tmp_path), "b": python(code % "b", tmp_path)}, runs=2)
+    assert (tmp_path / "log").read_text() == "ababab"
+    assert [len(values) for values in timings.values()] == [2, 2]
+
+
+def test_table_is_aligned_and_says_what_was_missed() -> None:
+    goals = [Goal("under 1 s", "0.2 s", True), Goal("over 5", "4", False)]
+    table = Table("title", ["seconds"], [("ours", ["0.2"]), ("theirs", ["10.0"])], goals)
+    assert render(table).splitlines() == [
+        "title",
+        "          seconds",
+        "  ours        0.2",
+        "  theirs     10.0",
+        "  goal: under 1 s: 0.2 s, met",
+        "  goal: over 5: 4, NOT met",
+    ]
+
+
+@pytest.mark.parametrize(("mine", "met"), [(0.2, [True, True]), (0.4, [False, False]), (0.33, [True, False])])
+def test_submit_is_held_against_the_fastest_peer(mine: float, met: list[bool]) -> None:
+    timings = {"mlflows": [Timing(0.1, mine)] * 3, "slow": [Timing(1.0, 2.0)] * 3, "fast": [Timing(0.3, 0.6)] * 3}
+    table = submit.table(timings, runs=3)
+    assert [label for label, _ in table.rows] == ["mlflows", "fast", "slow"]
+    assert [goal.met for goal in table.goals] == met
+    assert "fast" in table.goals[1].text
+
+
+def test_every_figure_has_a_name_of_its_own() -> None:
+    assert len({figure.NAME for figure in ALL}) == len(ALL)
