@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlflows.environments.conda_dependencies import PYTHON_DEFAULT_VERSION, CondaDependencies
 from mlflows.environments.element import Element
@@ -33,7 +33,21 @@ DOCKERFILE = "BaseDockerfile"
 _KNOWN_EXTRAS = frozenset({"workspace"})
 
 
-class Environment(Element):
+_LATER = {
+    **dict.fromkeys(("get", "list", "register", "label"), "Registered and curated environments are"),
+    **dict.fromkeys(("build", "build_local", "get_image_details", "add_private_pip_wheel"), "Building environments is"),
+}
+"""What Environment of SDK v1 has besides, of the class and of its objects."""
+
+
+class _Kind(type):
+    if not TYPE_CHECKING:  # as in Element
+
+        def __getattr__(cls, name: str) -> Any:
+            raise AttributeError(_later(name) if name in _LATER else f"type object {cls.__name__!r} has no attribute {name!r}")
+
+
+class Environment(Element, metaclass=_Kind):
     """A name and what stands behind it: a python with packages, an image, environment variables.
 
     ``r`` is SDK v1's section for R, which mlflows does not run.
@@ -48,6 +62,13 @@ class Environment(Element):
     inferencing_stack_version: str | None
     _properties: ClassVar[tuple[str, ...]] = ("environment_variables",)
     _obsolete_keys: ClassVar[frozenset[str]] = frozenset({"assetId", "autoRebuild"})
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _LATER:
+                raise AttributeError(_later(name))
+            return super().__getattr__(name)
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         """Make the default environment: python 3.8.13 with azureml-defaults.
@@ -290,3 +311,10 @@ def _write_text(path: str, text: str | None) -> None:
     if text is not None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
+
+
+def _later(name: str) -> str:
+    return (
+        f"Environment.{name}: {_LATER[name]} not available in this version yet. Use Environment('name') with "
+        "python.user_managed_dependencies = True and python.interpreter_path = the python of an environment that has the packages."
+    )

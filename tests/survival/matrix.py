@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -16,13 +17,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflows.rest import RestError
 from tests.survival.stage import EXPERIMENT, NEVER, Job, Seen, Stage, children, doubled, kill_group, look, steps_in, until
 
 OF_MLFLOW = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 OF_PREFECT = {"Completed": "Completed", "Failed": "Failed", "Canceled": "Cancelled"}
 END_SECONDS = 90.0
 """A run that is not closed so long after its harm is lost."""
-WORK_POOL = "survival"
 
 
 class Skipped(Exception):
@@ -57,7 +58,7 @@ class Result:
 
 
 class Theatre:
-    """The stages of all cells: one with a runner, two whose runs have a driver each, one with a worker.
+    """The stages of all cells: one with a runner, two whose runs have a driver each, two with a worker.
 
     Args:
         folder: everything lies below it.
@@ -71,9 +72,10 @@ class Theatre:
         self.local = Stage(folder / "local")
         self.undo.callback(self.local.down)
         self.local.up()
-        self.driven, self.doubled, self.worked = [self._stage(folder / name) for name in ("driven", "doubled", "worked")]
+        self.driven, self.doubled = self._stage(folder / "driven"), self._stage(folder / "doubled")
+        self.worked, self.stopped = self._stage(folder / "worked"), self._stage(folder / "stopped")
         self.lock = threading.Lock()
-        self.worker: subprocess.Popen[bytes] | None = None
+        self.workers: dict[Stage, subprocess.Popen[bytes]] = {}
 
     def close(self) -> None:
         """End everything."""
@@ -247,7 +249,7 @@ def runner_and_end(theatre: Theatre) -> Job:
 
 def prefect_server(theatre: Theatre) -> Job:
     """Prefect's server, back on the same port and database."""
-    return _server(theatre, "prefect", theatre.away + 8)
+    return _server(theatre, "prefect", theatre.away + 5)
 
 
 def prefect_server_at_the_end(theatre: Theatre) -> Job:
@@ -257,7 +259,7 @@ def prefect_server_at_the_end(theatre: Theatre) -> Job:
 
 def mlflow_server(theatre: Theatre) -> Job:
     """MLflow's server."""
-    return _server(theatre, "mlflow", theatre.away + 8)
+    return _server(theatre, "mlflow", theatre.away + 5)
 
 
 def mlflow_server_at_the_end(theatre: Theatre) -> Job:
@@ -287,7 +289,7 @@ def _ending(theatre: Theatre, name: str) -> Job:
 
 def mlflow_database(theatre: Theatre) -> Job:
     """MLflow's database is locked."""
-    job = theatre.local.submit("database", theatre.away + 8).begun(20)
+    job = theatre.local.submit("database", theatre.away + 5).begun(20)
     theatre.together.wait()
     path = job.stage.home / "services" / "mlflow" / "mlflow.db"
     with sqlite3.connect(path, isolation_level=None, timeout=30) as connection:
@@ -308,7 +310,7 @@ def mlflow_database_at_the_end(theatre: Theatre) -> Job:
 
 def driver(theatre: Theatre) -> Job:
     """The detached driver process; then the doctor."""
-    job = theatre.driven.submit("driver", 20).begun(40)
+    job = theatre.driven.submit("driver", 15).begun(40)
     _kill_flow(job)
     theatre.driven.mlflows("doctor")
     return job.hurt().closed(END_SECONDS)
@@ -316,7 +318,7 @@ def driver(theatre: Theatre) -> Job:
 
 def doubled_flow(theatre: Theatre) -> Job:
     """Two more flows beside the first."""
-    job = theatre.doubled.submit("doubled", 20).begun()
+    job = theatre.doubled.submit("doubled", 15).begun()
     adopt = (
         "import json, sys\nfrom pathlib import Path\nfrom mlflows.flows import handoff, services\n"
         "flow = json.loads(Path(sys.argv[1], 'flow.json').read_text())\n"
@@ -329,14 +331,14 @@ def doubled_flow(theatre: Theatre) -> Job:
 
 def flow_of_worker(theatre: Theatre) -> Job:
     """The flow's process; the worker that started it lives."""
-    job = _worked(theatre, "flow", 30)
+    job = _worked(theatre, theatre.worked, "flow", 20)
     _kill_flow(job)
     return job.hurt().closed(END_SECONDS)
 
 
 def cancelled_with_worker(theatre: Theatre) -> Job:
     """No harm: cancelled in Prefect."""
-    job = _worked(theatre, "cancelled", 120)
+    job = _worked(theatre, theatre.worked, "cancelled", 120)
     job.cancel()
     asked = time.time()
     job.hurt().closed(END_SECONDS)
@@ -346,18 +348,27 @@ def cancelled_with_worker(theatre: Theatre) -> Job:
 
 def worker_and_flow(theatre: Theatre) -> Job:
     """The worker and the flow's process; then the doctor."""
-    job = _worked(theatre, "worker", 30)
-    assert theatre.worker is not None
-    os.kill(theatre.worker.pid, signal.SIGKILL)
+    job = _worked(theatre, theatre.worked, "worker", 20)
+    os.kill(theatre.workers[theatre.worked].pid, signal.SIGKILL)
     _kill_flow(job)
     theatre.worked.mlflows("doctor")
     return job.hurt().closed(END_SECONDS)
 
 
-def _worked(theatre: Theatre, name: str, seconds: float) -> Job:
+def worker_stopped(theatre: Theatre) -> Job:
+    """No kill: the worker is told to stop, as when its machine's service is restarted, and comes back."""
+    stage = theatre.stopped
+    job = _worked(theatre, stage, "stopped", 30)
+    worker = theatre.workers.pop(stage)
+    worker.terminate()
+    worker.wait(60)
+    _deployment(theatre, stage)
+    return job.hurt().closed(END_SECONDS)
+
+
+def _worked(theatre: Theatre, stage: Stage, name: str, seconds: float) -> Job:
     """A run of a deployment that a worker has begun."""
-    stage = theatre.worked
-    job, deployment = stage.job(name), _deployment(theatre)
+    job, deployment = stage.job(name), _deployment(theatre, stage)
     spec = {
         "source_directory": str(stage.scratch / "code"),
         "script": "train.py",
@@ -368,17 +379,18 @@ def _worked(theatre: Theatre, name: str, seconds: float) -> Job:
     return job.begun(seconds=120)
 
 
-def _deployment(theatre: Theatre) -> str:
-    """The flow on a work pool with a worker; made by whoever comes first."""
+def _deployment(theatre: Theatre, stage: Stage) -> str:
+    """The flow on a work pool that has a worker; made by whoever comes first."""
+    pool, prefect = stage.home.parent.name, stage.prefect()
     with theatre.lock:
-        prefect = theatre.worked.prefect()
-        if theatre.worker is None:
-            prefect.post("/work_pools/", {"name": WORK_POOL, "type": "process", "base_job_template": {}})
-            command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"]
-            theatre.worker = theatre.worked.background(command, "worker.log", PREFECT_WORKER_QUERY_SECONDS="1")
-            until(lambda: prefect.post(f"/work_pools/{WORK_POOL}/workers/filter", {}), 120, "the worker is there")
+        if stage not in theatre.workers:
+            with contextlib.suppress(RestError):  # it is there
+                prefect.post("/work_pools/", {"name": pool, "type": "process", "base_job_template": {}})
+            command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+            theatre.workers[stage] = stage.background(command, "worker.log", PREFECT_WORKER_QUERY_SECONDS="1")
+            until(lambda: prefect.post(f"/work_pools/{pool}/workers/filter", {}), 120, "the worker is there")
         flow = prefect.post("/flows/", {"name": "script-run"})["id"]
-        made = {"name": "worked", "flow_id": flow, "entrypoint": "mlflows.flows.script_run.script_run", "work_pool_name": WORK_POOL}
+        made = {"name": pool, "flow_id": flow, "entrypoint": "mlflows.flows.script_run.script_run", "work_pool_name": pool}
         return str(prefect.post("/deployments/", made)["id"])
 
 
@@ -402,6 +414,7 @@ WITHOUT_RUNNER = [
     Cell("driver, then doctor", driver),
     Cell("flow doubled twice", doubled_flow),
     Cell("worker and flow, then doctor", worker_and_flow),
+    Cell("worker stopped and started", worker_stopped),
     Cell("runner", runner),
 ]
 SCENES = [

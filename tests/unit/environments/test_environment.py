@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlflows.config.run_configuration import EnvironmentDefinition
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.environment import DEFAULT_CPU_IMAGE, Environment
 from mlflows.environments.sections import ContainerRegistry, DockerBuildContext, DockerSection, PythonSection
@@ -218,3 +219,13 @@ class TestBadInput:
     def test_section_arguments(self) -> None:
         with pytest.raises(AttributeError, match="base_imag.*Did you mean 'base_image'"):
             DockerSection(base_imag="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("get", "Registered and curated"), ("list", "Registered"), ("register", "Registered"), ("build", "Building")]
+)
+def test_what_comes_later_says_so(name: str, what: str) -> None:
+    for owner in (Environment, Environment("e"), EnvironmentDefinition):
+        with pytest.raises(AttributeError, match=f"Environment.{name}: {what}.* not available in this version yet. .*interpreter_path"):
+            getattr(owner, name)
+    assert not hasattr(Environment, "gett") and not hasattr(Environment("e"), "gett")
