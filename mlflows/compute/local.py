@@ -75,7 +75,7 @@ class LocalHome:
         job = read_json(folder / layout.JOB_FILE)
         if job is None or job["attempt"] != attempt:
             return None
-        started = (folder / layout.STATUS_FILE).exists() or _supervisor(folder) is not None
+        started = (folder / layout.STATUS_FILE).exists() or _was_supervised(folder, attempt)
         return handle_of(folder) if started else None
 
     def _start(self, launch: Launch, environment: Mapping[str, str]) -> str:
@@ -86,7 +86,7 @@ class LocalHome:
             if handle is not None:
                 return handle
             prepare(launch)
-            _spawn_supervisor(launch.folder, environment)
+            _spawn_supervisor(launch.folder, launch.attempt, environment)
         return handle_of(launch.folder)
 
     async def _end_orphans(self, folder: Path) -> None:
@@ -186,10 +186,11 @@ def prepare(launch: Launch) -> None:
     _write_json(folder / layout.JOB_FILE, job_file(launch))
 
 
-def _spawn_supervisor(folder: Path, environment: Mapping[str, str]) -> None:
+def _spawn_supervisor(folder: Path, attempt: int, environment: Mapping[str, str]) -> None:
     process = spares.take(folder, environment) or _fresh_supervisor(folder, environment)
     _CHILDREN[process.pid] = process
-    _write_json(folder / layout.SYSTEM_LOGS / "spawned.json", {"pid": process.pid, "start_ticks": start_ticks(process.pid)})
+    record = {"pid": process.pid, "start_ticks": start_ticks(process.pid), "attempt": attempt}
+    _write_json(folder / layout.SYSTEM_LOGS / "spawned.json", record)
 
 
 def _fresh_supervisor(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -210,11 +211,22 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 def _supervisor(folder: Path) -> int | None:
     """Pid of the live supervisor of a folder: the one that holds it, else the one just spawned."""
-    for name in ("supervisor.json", "spawned.json"):
-        record = read_json(folder / layout.SYSTEM_LOGS / name)
-        if record and start_ticks(record["pid"]) == record["start_ticks"]:
+    for record in _records(folder):
+        if start_ticks(record["pid"]) == record["start_ticks"]:
             return int(record["pid"])
     return None
+
+
+def _was_supervised(folder: Path, attempt: int) -> bool:
+    """Whether an attempt has been started, though all of it may be gone (the machine was restarted): it is not started twice."""
+    return any(record.get("attempt") == attempt for record in _records(folder))
+
+
+def _records(folder: Path) -> Iterator[dict[str, Any]]:
+    for name in ("supervisor.json", "spawned.json"):
+        record = read_json(folder / layout.SYSTEM_LOGS / name)
+        if record:
+            yield record
 
 
 async def _exit_of(pid: int) -> None:

@@ -13,6 +13,7 @@
     mailbox/            <id>.request.json and <id>.answer.json
     cancel.json         why it is to be stopped, for the message; written before the supervisor gets SIGTERM
     status.json         how it ended; the supervisor writes it last, atomically
+    attempts/           what former attempts of the run have left, by number; their logs are in user_logs/attempt_<number>/
     closed.json         the flow and the history are closed, too; nothing changes after it
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -12,12 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflows.rest import RestError
 from tests.survival.stage import EXPERIMENT, NEVER, Job, Seen, Stage, children, doubled, kill_group, look, steps_in, until
 
 OF_MLFLOW = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
@@ -58,7 +56,7 @@ class Result:
 
 
 class Theatre:
-    """The stages of all cells: one with a runner, two whose runs have a driver each, two with a worker.
+    """The stages of all cells: one with a runner, two whose runs have a driver each, one with a worker.
 
     Args:
         folder: everything lies below it.
@@ -72,10 +70,9 @@ class Theatre:
         self.local = Stage(folder / "local")
         self.undo.callback(self.local.down)
         self.local.up()
-        self.driven, self.doubled = self._stage(folder / "driven"), self._stage(folder / "doubled")
-        self.worked, self.stopped = self._stage(folder / "worked"), self._stage(folder / "stopped")
+        self.driven, self.doubled, self.worked = [self._stage(folder / name) for name in ("driven", "doubled", "worked")]
         self.lock = threading.Lock()
-        self.workers: dict[Stage, subprocess.Popen[bytes]] = {}
+        self.worker: subprocess.Popen[bytes] | None = None
 
     def close(self) -> None:
         """End everything."""
@@ -88,17 +85,18 @@ class Theatre:
 
 
 def play(theatre: Theatre, cells: Sequence[Cell], tell: Callable[[Result], None] = lambda result: None) -> list[Result]:
-    """The cells: those that touch only their own run at once, the others one after the other."""
+    """The cells: the chains of a scene at once, the scenes one after the other."""
     results: list[Result] = []
 
-    def done(future: Future[Result]) -> None:
-        results.append(future.result())
-        tell(future.result())
+    def follow(chain: Sequence[Cell]) -> None:
+        for cell in chain:
+            if cell in cells:
+                results.append(_played(theatre, cell))
+                tell(results[-1])
 
     for scene in SCENES:
         with ThreadPoolExecutor(len(scene)) as pool:
-            for cell in [cell for cell in scene if cell in cells]:
-                pool.submit(_played, theatre, cell).add_done_callback(done)
+            list(pool.map(follow, scene))
     return sorted(results, key=lambda result: CELLS.index(result.cell))
 
 
@@ -226,6 +224,24 @@ def runner(theatre: Theatre) -> Job:
     return job.hurt().closed(END_SECONDS)
 
 
+def runner_at_once(theatre: Theatre) -> Job:
+    """The runner, as soon as submit has returned."""
+    job = theatre.local.submit("at-once", 3)
+    for pid in children(job.stage.record["runner"]["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    return job.hurt().closed(END_SECONDS)
+
+
+def runner_and_supervisor(theatre: Theatre) -> Job:
+    """The runner, its guard and the supervisor, as when the machine is switched off."""
+    job = theatre.local.submit("all", 60).begun()
+    kill_group(job.stage.record["runner"]["pid"])
+    os.kill(job.supervisor()["pid"], signal.SIGKILL)
+    os.kill(job.rank_pid(), signal.SIGKILL)
+    job.stage.up()
+    return job.hurt().closed(END_SECONDS)
+
+
 def runner_and_cancel(theatre: Theatre) -> Job:
     """The runner and its guard; before somebody is back, the run is canceled in Prefect."""
     job = theatre.local.submit("wish", 60).begun()
@@ -326,19 +342,21 @@ def doubled_flow(theatre: Theatre) -> Job:
     )
     for _ in range(2):
         job.stage.run([sys.executable, "-c", adopt, str(job.folder), job.run_id])
-    return job.hurt().closed(END_SECONDS)
+    job.hurt().closed(END_SECONDS)
+    until(lambda: not job.flow_pids(), 15, "the other flows have ended, too")
+    return job
 
 
 def flow_of_worker(theatre: Theatre) -> Job:
     """The flow's process; the worker that started it lives."""
-    job = _worked(theatre, theatre.worked, "flow", 20)
+    job = _worked(theatre, "flow", 20)
     _kill_flow(job)
     return job.hurt().closed(END_SECONDS)
 
 
 def cancelled_with_worker(theatre: Theatre) -> Job:
     """No harm: cancelled in Prefect."""
-    job = _worked(theatre, theatre.worked, "cancelled", 120)
+    job = _worked(theatre, "cancelled", 120)
     job.cancel()
     asked = time.time()
     job.hurt().closed(END_SECONDS)
@@ -348,27 +366,18 @@ def cancelled_with_worker(theatre: Theatre) -> Job:
 
 def worker_and_flow(theatre: Theatre) -> Job:
     """The worker and the flow's process; then the doctor."""
-    job = _worked(theatre, theatre.worked, "worker", 20)
-    os.kill(theatre.workers[theatre.worked].pid, signal.SIGKILL)
+    job = _worked(theatre, "worker", 20)
+    assert theatre.worker is not None
+    os.kill(theatre.worker.pid, signal.SIGKILL)
     _kill_flow(job)
     theatre.worked.mlflows("doctor")
     return job.hurt().closed(END_SECONDS)
 
 
-def worker_stopped(theatre: Theatre) -> Job:
-    """No kill: the worker is told to stop, as when its machine's service is restarted, and comes back."""
-    stage = theatre.stopped
-    job = _worked(theatre, stage, "stopped", 30)
-    worker = theatre.workers.pop(stage)
-    worker.terminate()
-    worker.wait(60)
-    _deployment(theatre, stage)
-    return job.hurt().closed(END_SECONDS)
-
-
-def _worked(theatre: Theatre, stage: Stage, name: str, seconds: float) -> Job:
+def _worked(theatre: Theatre, name: str, seconds: float) -> Job:
     """A run of a deployment that a worker has begun."""
-    job, deployment = stage.job(name), _deployment(theatre, stage)
+    stage = theatre.worked
+    job, deployment = stage.job(name), _deployment(theatre)
     spec = {
         "source_directory": str(stage.scratch / "code"),
         "script": "train.py",
@@ -379,18 +388,17 @@ def _worked(theatre: Theatre, stage: Stage, name: str, seconds: float) -> Job:
     return job.begun(seconds=120)
 
 
-def _deployment(theatre: Theatre, stage: Stage) -> str:
+def _deployment(theatre: Theatre) -> str:
     """The flow on a work pool that has a worker; made by whoever comes first."""
-    pool, prefect = stage.home.parent.name, stage.prefect()
+    stage, prefect = theatre.worked, theatre.worked.prefect()
     with theatre.lock:
-        if stage not in theatre.workers:
-            with contextlib.suppress(RestError):  # it is there
-                prefect.post("/work_pools/", {"name": pool, "type": "process", "base_job_template": {}})
-            command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
-            theatre.workers[stage] = stage.background(command, "worker.log", PREFECT_WORKER_QUERY_SECONDS="1")
-            until(lambda: prefect.post(f"/work_pools/{pool}/workers/filter", {}), 120, "the worker is there")
+        if theatre.worker is None:
+            prefect.post("/work_pools/", {"name": EXPERIMENT, "type": "process", "base_job_template": {}})
+            command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", EXPERIMENT, "--type", "process"]
+            theatre.worker = stage.background(command, "worker.log", PREFECT_WORKER_QUERY_SECONDS="1")
+            until(lambda: prefect.post(f"/work_pools/{EXPERIMENT}/workers/filter", {}), 120, "the worker is there")
         flow = prefect.post("/flows/", {"name": "script-run"})["id"]
-        made = {"name": pool, "flow_id": flow, "entrypoint": "mlflows.flows.script_run.script_run", "work_pool_name": pool}
+        made = {"name": "worked", "flow_id": flow, "entrypoint": "mlflows.flows.script_run.script_run", "work_pool_name": EXPERIMENT}
         return str(prefect.post("/deployments/", made)["id"])
 
 
@@ -399,7 +407,7 @@ def _kill_flow(job: Job) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-TOGETHER = [
+EACH = [
     Cell("script", script, "Failed", whole=False, message="SIGKILL"),
     Cell("one rank of two", rank, "Failed", whole=False, message="SIGKILL", within=5),
     Cell("supervisor", supervisor, "Failed", whole=False, message="supervisor of the run disappeared"),
@@ -410,20 +418,29 @@ TOGETHER = [
     Cell("flow process, worker lives", flow_of_worker),
     Cell("canceled, by a worker", cancelled_with_worker, "Canceled", whole=False, within=10),
 ]
+"""Touch only their own run."""
+RUNNER = [
+    Cell("runner, flow, collector", runner),
+    Cell("runner, right after submit", runner_at_once),
+    Cell("runner and guard, run ends", runner_and_end),
+    Cell("runner, guard, supervisor, script", runner_and_supervisor, "Failed", whole=False, message="machine restarted"),
+    Cell("runner and guard, run canceled", runner_and_cancel, "Canceled", whole=False),
+]
 WITHOUT_RUNNER = [
     Cell("driver, then doctor", driver),
     Cell("flow doubled twice", doubled_flow),
     Cell("worker and flow, then doctor", worker_and_flow),
-    Cell("worker stopped and started", worker_stopped),
-    Cell("runner", runner),
 ]
-SCENES = [
-    TOGETHER,
-    WITHOUT_RUNNER,
-    [Cell("runner and guard, run ends", runner_and_end)],
-    [Cell("runner and guard, run canceled", runner_and_cancel, "Canceled", whole=False)],
+SERVERS = [
     [Cell("Prefect server away", prefect_server), Cell("Prefect server away, run ends", prefect_server_at_the_end)],
     [Cell("MLflow server away", mlflow_server), Cell("MLflow server away, run ends", mlflow_server_at_the_end)],
     [Cell("MLflow's database locked", mlflow_database), Cell("MLflow's database locked, run ends", mlflow_database_at_the_end)],
 ]
-CELLS = [cell for scene in SCENES for cell in scene]
+"""Two runs at once of which the second ends while the server is away."""
+SCENES = [
+    [[cell] for cell in EACH],
+    [RUNNER, *([cell] for cell in WITHOUT_RUNNER)],
+    *([[cell] for cell in pair] for pair in SERVERS),
+]
+"""Chains of cells: those of a scene at once, each cell of a chain after the former."""
+CELLS = [cell for scene in SCENES for chain in scene for cell in chain]

@@ -222,7 +222,7 @@ class TestEnvironment:
     def test_user_managed(self, frozen: Freeze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "venv").mkdir()
         python = tmp_path / "venv" / "python"
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.write_text(f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")
         python.chmod(0o755)
         monkeypatch.chdir(tmp_path)
         environment = Environment("x")
@@ -443,7 +443,7 @@ def test_every_public_parameter_has_a_bad_input() -> None:
 
 def test_appended_arguments_arrive_in_a_real_shell(frozen: Freeze) -> None:
     arguments = ["it's", 'say "x"', "$HOME `id`", "a\\b", "", "new\nline", "*", "-n", "$AZUREML_DATAREFERENCE_d/x y"]
-    printer = f'{sys.executable} -c "import json, sys; print(json.dumps(sys.argv[1:]))"'
+    printer = f'"{sys.executable}" -c "import json, sys; print(json.dumps(sys.argv[1:]))"'
     command = frozen(command=printer, arguments=arguments).command
     environment = {"AZUREML_DATAREFERENCE_d": "/data/my set", "HOME": "/root"}
     done = subprocess.run(["/bin/sh", "-c", str(command)], env=environment, capture_output=True, text=True, check=True)

@@ -63,13 +63,13 @@ def test_user_managed_packages_do_not_count() -> None:
 
 
 def test_another_python_keeps_its_name(tmp_path: Path) -> None:
-    python = executable(tmp_path / "python3", f'exec {sys.executable} "$@"')
+    python = executable(tmp_path / "python3", f"exec '{sys.executable}' \"$@\"")
     assert resolve_interpreter(user_managed(python)) == python
     assert resolve_interpreter(EnvironmentSpec(interpreter=python)) == python
 
 
 def test_a_name_is_looked_up_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    python = executable(tmp_path / "mypython", f'exec {sys.executable} "$@"')
+    python = executable(tmp_path / "mypython", f"exec '{sys.executable}' \"$@\"")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     assert resolve_interpreter(user_managed("mypython")) == python
 

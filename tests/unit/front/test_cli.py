@@ -125,7 +125,7 @@ class TestRun:
         look = "import importlib.util as u; print(u.find_spec('azureml').submodule_search_locations[0] if u.find_spec('azureml') else None)"
         (project / "submit.py").write_text(f"import subprocess, sys\n{look}\nsubprocess.run([sys.executable, '-c', {look!r}])\n")
         done = call("run", "submit.py")
-        assert [line.endswith("mlflows/azureml_path/azureml") for line in done.stdout.split()] == [True, True], done
+        assert [line.endswith("mlflows/azureml_path/azureml") for line in done.stdout.splitlines()] == [True, True], done
 
     def test_a_pythonpath_of_ones_own_stays(self, project, monkeypatch):
         (project / "mine").mkdir()
