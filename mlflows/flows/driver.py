@@ -67,6 +67,8 @@ async def _watch_for_cancel(client: PrefectClient, flow_run_id: UUID) -> None:
             flow_run = await client.read_flow_run(flow_run_id)
             if flow_run.state_type == StateType.CANCELLING:
                 steering.of(str(flow_run_id)).cancel.set()
+            elif flow_run.state_type == StateType.CRASHED:
+                await ending.revive(client, flow_run)
 
 
 def _say(answer: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterState
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import Cancelled, Crashed
+from prefect.states import Cancelled, Crashed, Running
 
 from mlflows import settings
 from mlflows.compute import local
-from mlflows.flows import driving, services
+from mlflows.flows import driving, services, steering
 from mlflows.history import closing, runs
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import Collector
@@ -57,6 +57,14 @@ async def end_cancelling(client: PrefectClient, flow_run: FlowRun) -> None:
     await client.set_flow_run_state(flow_run.id, Cancelled(), force=True)
     if folder is not None and folder.is_dir():
         mark_closed(folder, "Cancelled")
+
+
+async def revive(client: PrefectClient, flow_run: FlowRun) -> None:
+    """A worker sets Crashed a second time, when the flow run has been adopted already: it runs, and can be canceled only if it says so."""
+    run_id = steering.of(str(flow_run.id)).run_id
+    if run_id and driving.is_driven(settings.job_folder(run_id)):
+        state: State[None] = Running(message="Adopted")
+        await client.set_flow_run_state(flow_run.id, state, force=True)
 
 
 def mark_closed(folder: Path, state: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 from prefect import get_client
-from prefect.client.schemas.objects import State
-from prefect.states import AwaitingRetry
 
 from mlflows import settings
-from mlflows.flows import driving, ending, steering
+from mlflows.flows import driving, ending, handoff, services, steering
 from mlflows.history.closing import Outcome
 from mlflows.job import layout
 
@@ -36,20 +35,19 @@ async def canceled(flow: Any, flow_run: Any, state: Any) -> None:
 
 
 async def crashed(flow: Any, flow_run: Any, state: Any) -> None:
-    """on_crashed: the flow's process is gone, its job is not. The flow run is scheduled again, and whoever takes it adopts the job.
+    """on_crashed: the flow's process is gone, its job is not. The same flow run goes on in another process, which adopts the job.
 
-    One without a deployment is taken by nobody: if its job has ended with it, the run is closed; else ``mlflows doctor`` adopts it.
+    Not by scheduling it again: a worker sets the state Crashed a second time after its hooks.
     """
     folder = _folder_of(flow_run)
     if folder is None or _is_closed(folder):
         return
     async with get_client() as client:
         current = await client.read_flow_run(flow_run.id)
-        if current.deployment_id is not None and current.run_count < MOST_STARTS:
-            again: State[None] = AwaitingRetry(message=f"Its process was gone ({state.message}); whoever takes it goes on with what runs")
-            await client.set_flow_run_state(flow_run.id, again, force=True)
-            return
-        if current.deployment_id is None and not (folder / layout.STATUS_FILE).exists():
+        if current.run_count < MOST_STARTS:
+            known = driving.flow_of(folder)
+            spec = known[1] if known else current.parameters["job"]
+            await asyncio.to_thread(handoff.adopt, spec, folder.name, str(flow_run.id), services.ensure_up())
             return
         await ending.close_task_runs(client, current)
     message = f"The flow of the run crashed {current.run_count} times, the last time: {state.message}"

@@ -217,20 +217,23 @@ class Runner:
         """An event may be lost while the server is away: what is Cancelling here is found by asking, too."""
         if not self._running:
             return
-        for flow_run in await self._read(list(self._running), [StateType.CANCELLING]):
-            steering.of(str(flow_run.id)).cancel.set()
+        for flow_run in await self._read({"id": {"any_": list(self._running)}}, [StateType.CANCELLING, StateType.CRASHED]):
+            if flow_run.state_type == StateType.CANCELLING:
+                steering.of(str(flow_run.id)).cancel.set()
+            else:
+                await ending.revive(self._client, flow_run)
 
     async def _adopt(self) -> None:
         """Runs that a former runner left: their jobs go on, and so does their flow."""
-        left = await self._read(None, [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+        left = await self._read(
+            {"deployment_id": {"any_": [self._deployment]}}, [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+        )
         for flow_run in left:
             logger.info("Adopting %s (%s)", flow_run.name, flow_run.state_name)
             self._begin(flow_run)
 
-    async def _read(self, ids: list[UUID] | None, states: list[StateType]) -> list[FlowRun]:
-        chosen: dict[str, Any] = {"deployment_id": {"any_": [self._deployment]}, "state": {"type": {"any_": states}}}
-        if ids is not None:
-            chosen["id"] = {"any_": ids}
+    async def _read(self, chosen: dict[str, Any], states: list[StateType]) -> list[FlowRun]:
+        chosen = {**chosen, "state": {"type": {"any_": states}}}
         return await self._client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(chosen))
 
 

@@ -215,7 +215,8 @@ class Stage:
                 stdout=output,
                 stderr=output,
             )
-        until(lambda: "RUN " in log.read_text() or job.submitter.poll() is not None, 120, "it is submitted")
+        submitter = job.submitter
+        until(lambda: "RUN " in log.read_text() or submitter.poll() is not None, 120, "it is submitted")
         assert "RUN " in log.read_text(), f"not submitted:\n{log.read_text()}"
         return job
 
@@ -260,7 +261,7 @@ class Job:
 
     def rank_pid(self, rank: int = 0) -> int:
         """Pid of a rank of the script."""
-        return next(each["pid"] for each in self.supervisor()["processes"] if each["rank"] == rank)
+        return int(next(each["pid"] for each in self.supervisor()["processes"] if each["rank"] == rank))
 
     def flow_pids(self) -> list[int]:
         """The processes whose flow drives it: they have its lock open."""

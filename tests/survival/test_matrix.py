@@ -12,7 +12,9 @@ pytestmark = pytest.mark.timeout(1200)
 @pytest.fixture(scope="module")
 def results(theatre: Theatre, request: pytest.FixtureRequest) -> dict[Cell, Result]:
     """Of the cells that were asked for; most of them run at the same time."""
-    chosen = [item.callspec.params["cell"] for item in request.session.items if item.parent is request.node]
+    chosen = [
+        item.callspec.params["cell"] for item in request.session.items if isinstance(item, pytest.Function) and "cell" in item.fixturenames
+    ]
     return {result.cell: result for result in play(theatre, chosen)}
 
 
