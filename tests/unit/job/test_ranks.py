@@ -125,7 +125,7 @@ def test_a_rank_that_ends_well_does_not_end_the_others(job):
     assert sorted(job.log().splitlines()) == ["[rank 0] done", "[rank 1] done", "[rank 2] done"]
 
 
-mpi = pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun")
+mpi = pytest.mark.skipif(shutil.which("mpirun") is None, reason="needs mpirun")
 
 
 @mpi
