@@ -56,6 +56,9 @@ class LocalHome:
         if status is not None:
             return Ended(status)
         await self._end_orphans(folder)
+        wish = read_json(folder / layout.CANCEL_FILE)
+        if wish is not None:  # the signal came before the supervisor could take it
+            return Ended({"state": "Canceled", "reason": "cancel", "message": f"The run was canceled: {wish.get('reason')}"})
         (folder / (layout.STATUS_FILE + ".tmp")).unlink(missing_ok=True)  # the space that the supervisor had reserved
         return Ended(None, "The supervisor of the run disappeared before it could report (killed, or the machine restarted)")
 
