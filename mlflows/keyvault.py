@@ -8,20 +8,15 @@ it as ``{{ prefect.blocks.secret.<block> }}`` (``Keyvault.reference``).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from mlflows.exceptions import ServiceException, UserErrorException
-from mlflows.rest import RestClient, RestError, Unreachable
+from mlflows import blocks
+from mlflows.exceptions import UserErrorException
+from mlflows.rest import RestClient
 
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
-_TYPE = "/block_types/slug/secret"
-_PAGE = 200
-_PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
-"""Seconds before each further try: a Prefect server on SQLite answers 503 while somebody else writes."""
 
 
 class HasPrefect(Protocol):
@@ -51,9 +46,7 @@ class Keyvault:
         block = self._block(name)
         if not isinstance(value, str):
             raise UserErrorException(f"value: the secret {name!r} must be a string, not a {type(value).__name__}.")
-        found = self._find(block) or self._create(block, value)
-        if found is not None:
-            self._ask("PATCH", f"/block_documents/{found['id']}", {"data": {"value": value}, "merge_existing_data": False})
+        blocks.store_secret(self._workspace._prefect(), block, value)
 
     def set_secrets(self, secrets_batch: Mapping[str, str]) -> None:
         """Store several."""
@@ -90,8 +83,8 @@ class Keyvault:
         """Remove a secret; one that is not there is no error."""
         found = self._find(self._block(name))
         if found is not None:
-            with contextlib.suppress(_Missing):
-                self._ask("DELETE", f"/block_documents/{found['id']}")
+            with contextlib.suppress(blocks.Missing):
+                blocks.ask(self._workspace._prefect(), "DELETE", f"/block_documents/{found['id']}")
 
     def delete_secrets(self, secrets: Iterable[str]) -> None:
         """Remove several."""
@@ -102,7 +95,7 @@ class Keyvault:
 
     def reference(self, name: str) -> str:
         """What stands for the secret in an environment variable of a run, so that its value is written nowhere."""
-        return f"{{{{ prefect.blocks.secret.{self._block(name)} }}}}"
+        return blocks.secret_reference(self._block(name))
 
     def _block(self, name: str) -> str:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -111,53 +104,12 @@ class Keyvault:
 
     def _prefix(self) -> str:
         exact = self._workspace.name
-        slug = re.sub(r"[^a-z0-9]+", "-", exact.lower()).strip("-")
-        return f"{slug}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}-"
-
-    def _create(self, block: str, value: str) -> dict[str, Any] | None:
-        """Make the block; the one that somebody else has made meanwhile, if so."""
-        kind = self._ask("GET", _TYPE)["id"]
-        [schema, *_] = self._ask("POST", "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}, "limit": 1})
-        body = {"name": block, "data": {"value": value}, "block_type_id": kind, "block_schema_id": schema["id"]}
-        try:
-            self._ask("POST", "/block_documents/", body)
-        except ServiceException as error:
-            if error.status_code != 409:
-                raise
-            return self._find(block)
-        return None
+        return f"{blocks.slug(exact)}-{blocks.name_hash(exact)}-"
 
     def _find(self, block: str) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = self._ask("GET", f"{_TYPE}/block_documents/name/{block}?include_secrets=true")
-        except _Missing:
-            return None
-        return found
+        return blocks.find(self._workspace._prefect(), blocks.SECRET, block)
 
     def _names(self) -> list[str]:
-        names: list[str] = []
         prefix = self._prefix()
-        wanted = {"block_documents": {"name": {"like_": prefix}}, "block_types": {"slug": {"any_": ["secret"]}}, "limit": _PAGE}
-        while True:
-            page = self._ask("POST", "/block_documents/filter", {**wanted, "offset": len(names)})
-            names += [document["name"].removeprefix(prefix) for document in page if document["name"].startswith(prefix)]
-            if len(page) < _PAGE:
-                return sorted(names)
-
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        client = self._workspace._prefect()
-        for pause in _PAUSES:
-            try:
-                return client.request(method, path, body)
-            except RestError as error:
-                if error.status == 404:
-                    raise _Missing(f"The Prefect server has no {path}", 404) from error
-                raise ServiceException(f"The Prefect server refused: {error}", error.status) from error
-            except Unreachable as error:
-                last = error
-                time.sleep(pause)
-        raise ServiceException(f"No answer from the Prefect server at {client.base_url} ({last}). `mlflows up` starts one.") from last
-
-
-class _Missing(ServiceException):
-    """404: removed meanwhile, or never there."""
+        found = blocks.beginning(self._workspace._prefect(), blocks.SECRET, prefix)
+        return sorted(document["name"].removeprefix(prefix) for document in found)

@@ -1,0 +1,145 @@
+"""Block documents of a Prefect server, over plain HTTP.
+
+A document's name is unique among those of its type: making one that is there fails, which decides between people who try at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlflows.exceptions import ServiceException
+from mlflows.rest import RestClient, RestError, Unreachable
+
+SECRET = "secret"
+"""Slug of the type of Prefect's own Secret blocks."""
+
+_PAGE = 200
+_PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
+"""Seconds before each further try, more or less: a Prefect server on SQLite answers 503 while somebody else writes."""
+
+
+class Missing(ServiceException):
+    """404: removed meanwhile, or never there."""
+
+
+class Taken(ServiceException):
+    """409: somebody has made it already."""
+
+
+def ask(client: RestClient, method: str, path: str, body: Any = None) -> Any:
+    """The JSON answer of a Prefect server, tried again while it is busy.
+
+    Raises:
+        Missing, Taken: it says 404 or 409.
+        ServiceException: it refuses, or does not answer.
+    """
+    for pause in _PAUSES:
+        try:
+            return client.request(method, path, body)
+        except RestError as error:
+            kind = {404: Missing, 409: Taken}.get(error.status, ServiceException)
+            raise kind(f"The Prefect server refused: {error}", error.status) from error
+        except Unreachable as error:
+            last = error
+            time.sleep(pause * random.uniform(0.5, 1.5))  # who was refused together must not come back together
+    raise ServiceException(f"No answer from the Prefect server at {client.base_url} ({last}). `mlflows up` starts one.") from last
+
+
+def slug(name: str, most: int = 60) -> str:
+    """A readable beginning for a block's name: lower-case letters, digits and hyphens, ``most`` of them at most."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:most].strip("-")
+
+
+def name_hash(exact: str) -> str:
+    """8 hex that tell exact names of the same slug apart."""
+    return hashlib.sha256(exact.encode()).hexdigest()[:8]
+
+
+def find(client: RestClient, kind: str, name: str) -> dict[str, Any] | None:
+    """The document of this type and name, secrets included; None if there is none."""
+    try:
+        found: dict[str, Any] = ask(client, "GET", f"/block_types/slug/{kind}/block_documents/name/{name}?include_secrets=true")
+    except Missing:
+        return None
+    return found
+
+
+def beginning(client: RestClient, kind: str, prefix: str) -> list[dict[str, Any]]:
+    """The documents of a type whose names begin with ``prefix``, by name, secrets obfuscated. None if the type is not known."""
+    wanted = {"block_documents": {"name": {"like_": prefix}}, "block_types": {"slug": {"any_": [kind]}}, "limit": _PAGE}
+    found: list[dict[str, Any]] = []
+    while True:
+        page = ask(client, "POST", "/block_documents/filter", {**wanted, "offset": len(found)})
+        found += page
+        if len(page) < _PAGE:
+            return [document for document in found if document["name"].startswith(prefix)]
+
+
+def create(client: RestClient, kind: str, name: str, data: Mapping[str, Any], register: Callable[[], None] | None = None) -> None:
+    """Make a document; ``register`` makes the type known to the server where it is not.
+
+    Raises:
+        Taken: there is one of this type and name.
+        ServiceException: the server refuses. The message has nothing of ``data``, which the server would repeat.
+    """
+    ids = _type_and_schema(client, kind, register)
+    _write(client, "POST", "/block_documents/", name, {"name": name, "data": dict(data), **ids})
+
+
+def change(client: RestClient, document: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Replace some values of a document; the others stay.
+
+    Raises:
+        Missing: it was removed meanwhile.
+        ServiceException: as in create.
+    """
+    body = {"data": dict(data), "merge_existing_data": True}
+    _write(client, "PATCH", f"/block_documents/{document['id']}", str(document.get("name")), body)
+
+
+def store_secret(client: RestClient, name: str, value: str) -> None:
+    """Store a value in Prefect's Secret block ``name``, made if it is not there.
+
+    Raises:
+        ServiceException: the server refuses; the message has nothing of the value.
+    """
+    found = find(client, SECRET, name)
+    if found is None:
+        try:
+            return create(client, SECRET, name, {"value": value})
+        except Taken:  # somebody has made it meanwhile
+            found = find(client, SECRET, name)
+    if found is not None and found["data"].get("value") != value:
+        change(client, found, {"value": value})
+
+
+def secret_reference(name: str) -> str:
+    """What stands for the value of Prefect's Secret block ``name``."""
+    return f"{{{{ prefect.blocks.secret.{name} }}}}"
+
+
+def _write(client: RestClient, method: str, path: str, name: str, body: Mapping[str, Any]) -> None:
+    try:
+        ask(client, method, path, body)
+    except ServiceException as error:
+        if error.status_code is None:
+            raise
+        # a refusal may repeat the request, and with it a secret
+        raise type(error)(f"The Prefect server answered {error.status_code} for the block {name!r}.", error.status_code) from None
+
+
+def _type_and_schema(client: RestClient, kind: str, register: Callable[[], None] | None) -> dict[str, str]:
+    try:
+        known = ask(client, "GET", f"/block_types/slug/{kind}")["id"]
+        [schema, *_] = ask(client, "POST", "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [known]}}, "limit": 1})
+    except (Missing, ValueError):
+        if register is None:
+            raise
+        register()
+        return _type_and_schema(client, kind, None)
+    return {"block_type_id": known, "block_schema_id": schema["id"]}
