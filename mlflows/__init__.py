@@ -25,6 +25,7 @@ NAMES = {
     "TensorflowConfiguration": "mlflows.config.distributed:TensorflowConfiguration",
     "DockerConfiguration": "mlflows.config.sections:DockerConfiguration",
     "Environment": "mlflows.environments.environment:Environment",
+    "MlflowsEnvironment": "mlflows.environments.block:MlflowsEnvironment",
     "CondaDependencies": "mlflows.environments.conda_dependencies:CondaDependencies",
     "Datastore": "mlflows.data.datastore:Datastore",
     "script_run": "mlflows.flows.script_run:script_run",

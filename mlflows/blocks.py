@@ -6,7 +6,7 @@ A document's name is unique among those of its type: making one that is there fa
 from __future__ import annotations
 
 import hashlib
-import random
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ def ask(client: RestClient, method: str, path: str, body: Any = None) -> Any:
             raise kind(f"The Prefect server refused: {error}", error.status) from error
         except Unreachable as error:
             last = error
-            time.sleep(pause * random.uniform(0.5, 1.5))  # who was refused together must not come back together
+            time.sleep(pause * (0.5 + os.urandom(1)[0] / 256))  # who was refused together must not come back together
     raise ServiceException(f"No answer from the Prefect server at {client.base_url} ({last}). `mlflows up` starts one.") from last
 
 
@@ -80,14 +80,34 @@ def beginning(client: RestClient, kind: str, prefix: str) -> list[dict[str, Any]
             return [document for document in found if document["name"].startswith(prefix)]
 
 
-def create(client: RestClient, kind: str, name: str, data: Mapping[str, Any], register: Callable[[], None] | None = None) -> None:
-    """Make a document; ``register`` makes the type known to the server where it is not.
+def type_of(client: RestClient, kind: str, make_known: Callable[[], None] | None = None) -> dict[str, str]:
+    """The ids of a type and of its newest schema, as create needs them; ``make_known`` tells a server the type that does not know it.
+
+    Raises:
+        Missing: the server does not know the type.
+    """
+    try:
+        known = ask(client, "GET", f"/block_types/slug/{kind}")["id"]
+        wanted = {"block_schemas": {"block_type_id": {"any_": [known]}}, "limit": 1}
+        schemas = ask(client, "POST", "/block_schemas/filter", wanted)
+        if schemas:
+            return {"block_type_id": known, "block_schema_id": schemas[0]["id"]}
+    except Missing:
+        if make_known is None:
+            raise
+    if make_known is None:
+        raise Missing(f"The Prefect server at {client.base_url} has no schema for blocks of type {kind!r}.", 404)
+    make_known()
+    return type_of(client, kind)
+
+
+def create(client: RestClient, ids: Mapping[str, str], name: str, data: Mapping[str, Any]) -> None:
+    """Make a document of a type that type_of has found.
 
     Raises:
         Taken: there is one of this type and name.
         ServiceException: the server refuses. The message has nothing of ``data``, which the server would repeat.
     """
-    ids = _type_and_schema(client, kind, register)
     _write(client, "POST", "/block_documents/", name, {"name": name, "data": dict(data), **ids})
 
 
@@ -111,7 +131,7 @@ def store_secret(client: RestClient, name: str, value: str) -> None:
     found = find(client, SECRET, name)
     if found is None:
         try:
-            return create(client, SECRET, name, {"value": value})
+            return create(client, type_of(client, SECRET), name, {"value": value})
         except Taken:  # somebody has made it meanwhile
             found = find(client, SECRET, name)
     if found is not None and found["data"].get("value") != value:
@@ -131,15 +151,3 @@ def _write(client: RestClient, method: str, path: str, name: str, body: Mapping[
             raise
         # a refusal may repeat the request, and with it a secret
         raise type(error)(f"The Prefect server answered {error.status_code} for the block {name!r}.", error.status_code) from None
-
-
-def _type_and_schema(client: RestClient, kind: str, register: Callable[[], None] | None) -> dict[str, str]:
-    try:
-        known = ask(client, "GET", f"/block_types/slug/{kind}")["id"]
-        [schema, *_] = ask(client, "POST", "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [known]}}, "limit": 1})
-    except (Missing, ValueError):
-        if register is None:
-            raise
-        register()
-        return _type_and_schema(client, kind, None)
-    return {"block_type_id": known, "block_schema_id": schema["id"]}

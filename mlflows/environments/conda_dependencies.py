@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mlflows.environments.credentials import masked, masked_definition
 from mlflows.exceptions import UserErrorException
 
 CPU = "cpu"
@@ -284,7 +285,8 @@ class CondaDependencies:
     __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
-        return f"CondaDependencies({self._structure!r})"
+        shown = masked_definition({"python": {"condaDependencies": self._structure}})["python"]["condaDependencies"]
+        return f"CondaDependencies({shown!r})"
 
     def _dependencies(self) -> list[Any]:
         if self._structure.get("dependencies") is None:
@@ -376,24 +378,25 @@ def _check_structure(structure: Any, path: str | os.PathLike[str] | None) -> Non
         raise UserErrorException(f"{source}: unknown keys {unknown}. A conda specification has {', '.join(_ALLOWED_KEYS)}.")
     for key in ("channels", "dependencies"):
         if not isinstance(structure.get(key) or [], list):
-            raise UserErrorException(f"{source}: {key} must be a list, got {structure[key]!r}.")
+            raise UserErrorException(f"{source}: {key} must be a list, got {masked(repr(structure[key]))}.")
 
 
 def _check_package(package: Any, field: str, remedy: str = "Give the name of a package.") -> None:
     if not isinstance(package, str) or not package.strip():
         raise UserErrorException(f"{field}: expected a name such as 'numpy', got {package!r}.")
     if package.startswith("-"):
-        raise UserErrorException(f"{field}: {package!r} starts with '-'. {remedy}")
+        raise UserErrorException(f"{field}: {masked(package)!r} starts with '-'. {remedy}")
 
 
 def _check_option(option: Any) -> None:
     if not isinstance(option, str) or not option.startswith("-"):
-        raise UserErrorException(f"pip_option: {option!r} does not start with '-'. Use add_pip_package for packages.")
+        raise UserErrorException(f"pip_option: {masked(repr(option))} does not start with '-'. Use add_pip_package for packages.")
 
 
 def _listed(values: Iterable[str] | None, field: str) -> list[str]:
     if isinstance(values, str):
-        raise UserErrorException(f"{field}: expected a list of names, got the string {values!r}. Write [{values!r}].")
+        shown = masked(values)
+        raise UserErrorException(f"{field}: expected a list of names, got the string {shown!r}. Write [{shown!r}].")
     return list(values or [])
 
 

@@ -6,9 +6,10 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from mlflows.environments import credentials
 from mlflows.environments.conda_dependencies import PYTHON_DEFAULT_VERSION, CondaDependencies
 from mlflows.environments.element import Element
 from mlflows.environments.sections import (
@@ -21,6 +22,7 @@ from mlflows.environments.sections import (
     SparkSection,
 )
 from mlflows.exceptions import UserErrorException
+from mlflows.rest import RestClient
 
 __all__ = ["DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", "Environment", "EnvironmentReference"]
 
@@ -34,10 +36,16 @@ _KNOWN_EXTRAS = frozenset({"workspace"})
 
 
 _LATER = {
-    **dict.fromkeys(("get", "list", "register", "label"), "Registered and curated environments are"),
     **dict.fromkeys(("build", "build_local", "get_image_details", "add_private_pip_wheel"), "Building environments is"),
 }
 """What Environment of SDK v1 has besides, of the class and of its objects."""
+
+
+class HasPrefect(Protocol):
+    """What registered environments need of a workspace."""
+
+    def _prefect(self) -> RestClient:
+        """Its Prefect server."""
 
 
 class _Kind(type):
@@ -113,6 +121,81 @@ class Environment(Element, metaclass=_Kind):
         other = copy.deepcopy(self)
         other.name, other.version = new_name, None
         return other
+
+    def register(self, workspace: HasPrefect) -> Environment:
+        """Keep the definition under its name, for everybody who uses the workspace; passwords and tokens become Prefect Secret blocks.
+
+        Returns:
+            A copy with the version: the newest one's if nothing has changed since, else the next whole number.
+
+        Raises:
+            UserErrorException: the name begins with ``AzureML`` or is empty; not a workspace.
+            ServiceException: the Prefect server refuses, or does not answer.
+        """
+        from mlflows.environments import registry  # here and below: 2 ms that a submit does without
+
+        client = _prefect_of(workspace)
+        definition, secrets = credentials.taken_out(self._serialize_to_dict())
+        version = registry.register(client, definition, self.name or "", secrets)
+        registered = copy.deepcopy(self)
+        registered.version = version
+        return registered
+
+    @staticmethod
+    def get(workspace: HasPrefect, name: str, version: str | None = None, label: str | None = None) -> Environment:
+        """A registered or curated environment: of a version, of a label, else the newest.
+
+        Raises:
+            UserErrorException: version and label are both given; the name is not a string; not a workspace.
+            Exception: there is no such environment, version or label; the message says which there are.
+            ServiceException: the Prefect server refuses, or does not answer.
+        """
+        from mlflows.environments import registry
+
+        _check_workspace(workspace)
+        _check_text("name", name)
+        if version is not None and label is not None:
+            raise UserErrorException(
+                f"version and label: both are given ({version!r}, {label!r}). Give one of them, or none for the newest."
+            )
+        if label is not None:
+            _check_text("label", label)
+        client = None if registry.is_curated(name) else workspace._prefect()
+        return Environment._deserialize(registry.get(client, name, None if version is None else str(version), label))
+
+    @staticmethod
+    def list(workspace: HasPrefect) -> dict[str, Environment]:
+        """Name -> newest version of all registered environments, and the curated ones.
+
+        Raises:
+            UserErrorException: not a workspace.
+            ServiceException: the Prefect server refuses, or does not answer.
+        """
+        from mlflows.environments import curated, registry
+
+        found = registry.list(_prefect_of(workspace))
+        all_of_them = {**{name: curated.definition(name) or {} for name in curated.names()}, **found}
+        return _Environments({name: Environment._deserialize(definition) for name, definition in all_of_them.items()})
+
+    @staticmethod
+    def label(workspace: HasPrefect, name: str, version: str, labels: Iterable[str]) -> None:
+        """Give a version labels, by which get finds it; another version that has one of them loses it.
+
+        Raises:
+            UserErrorException: labels are no list of strings, or one is ``latest``, which the newest version always has; the environment
+                is a curated one; not a workspace.
+            Exception: there is no such environment or version.
+            ServiceException: the Prefect server refuses, or does not answer.
+        """
+        from mlflows.environments import registry
+
+        client = _prefect_of(workspace)
+        _check_text("name", name)
+        if isinstance(labels, str) or not all(isinstance(each, str) and each for each in labels):
+            raise UserErrorException(f"labels: expected a list of strings, got {labels!r}. Write for instance ['production'].")
+        if registry.LATEST in labels:
+            raise UserErrorException(f"labels: {registry.LATEST!r} is always the newest version's. Choose another label.")
+        registry.label(client, name, str(version), labels)
 
     @staticmethod
     def from_dockerfile(
@@ -245,11 +328,8 @@ class Environment(Element, metaclass=_Kind):
         return environment
 
     def __str__(self) -> str:
-        """The definition as JSON, without the registry's password."""
-        definition = self._serialize_to_dict()
-        registry = definition["docker"]["baseImageRegistry"]
-        registry["password"] = "****" if registry["password"] else None
-        return json.dumps(definition, indent=4, default=str)
+        """The definition as JSON, with ``****`` for passwords and tokens."""
+        return json.dumps(credentials.masked_definition(self._serialize_to_dict()), indent=4, default=str)
 
     def __repr__(self) -> str:
         return f"Environment(Name: {self.name}, Version: {self.version})"
@@ -264,6 +344,37 @@ class EnvironmentReference(Element):
     def __init__(self, name: str, version: str | None = None) -> None:
         self.name = name
         self.version = version
+
+    def get_environment(self, workspace: HasPrefect) -> Environment:
+        """The environment itself. Errors as in Environment.get."""
+        return Environment.get(workspace, self.name, self.version)
+
+
+class _Environments(dict[str, Environment]):
+    """What Environment.list gives: also a curated environment's former name finds something."""
+
+    def __missing__(self, name: str) -> Environment:
+        from mlflows.environments import curated
+
+        definition = curated.definition(name) if isinstance(name, str) else None
+        if definition is None:
+            raise KeyError(name)
+        return Environment._deserialize(definition)
+
+
+def _check_workspace(workspace: Any) -> None:
+    if not hasattr(workspace, "_prefect"):
+        raise UserErrorException(f"workspace: expected a Workspace, got {workspace!r}. Make one with Workspace.from_config().")
+
+
+def _prefect_of(workspace: HasPrefect) -> RestClient:
+    _check_workspace(workspace)
+    return workspace._prefect()
+
+
+def _check_text(field: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise UserErrorException(f"{field}: expected a string, got {value!r}. Give for instance 'training'.")
 
 
 def _with_packages(

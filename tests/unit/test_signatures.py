@@ -327,15 +327,10 @@ AZURE_ONLY = "names something that only Azure has"
 
 ABSENT: dict[tuple[str, str], str] = {
     ("Data", "create"): "comes with datasets",
-    ("Environment", "register"): "comes with registered environments",
-    ("Environment", "label"): "comes with registered environments",
-    ("Environment", "get"): "comes with registered environments",
-    ("Environment", "list"): "comes with registered environments",
     ("Environment", "add_private_pip_wheel"): "comes with environment builds",
     ("Environment", "get_image_details"): "comes with environment builds",
     ("Environment", "build"): "comes with environment builds",
     ("Environment", "build_local"): "comes with environment builds",
-    ("EnvironmentReference", "get_environment"): "comes with registered environments",
     ("Workspace", "service_context"): AZURE_ONLY,
     ("Workspace", "discovery_url"): AZURE_ONLY,
     ("Workspace", "update_dependencies"): AZURE_ONLY,

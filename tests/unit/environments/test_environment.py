@@ -221,9 +221,7 @@ class TestBadInput:
             DockerSection(base_imag="x")
 
 
-@pytest.mark.parametrize(
-    ("name", "what"), [("get", "Registered and curated"), ("list", "Registered"), ("register", "Registered"), ("build", "Building")]
-)
+@pytest.mark.parametrize(("name", "what"), [("build", "Building"), ("build_local", "Building"), ("get_image_details", "Building")])
 def test_what_comes_later_says_so(name: str, what: str) -> None:
     for owner in (Environment, Environment("e"), EnvironmentDefinition):
         with pytest.raises(AttributeError, match=f"Environment.{name}: {what}.* not available in this version yet. .*interpreter_path"):
