@@ -61,6 +61,12 @@ def put_back(definition: Mapping[str, Any], resolve: Callable[[str], str]) -> di
     return result
 
 
+def referred(definition: Mapping[str, Any]) -> list[str]:
+    """Names of the Secret blocks that a definition refers to."""
+    found = (name for container, key, _ in _places(definition) for name in _REFERENCE.findall(container[key]))
+    return list(dict.fromkeys(found))
+
+
 def from_prefect(client: RestClient) -> Callable[[str], str]:
     """What put_back resolves references by: the value of a Secret block of a Prefect server.
 
