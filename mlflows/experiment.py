@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from mlflows import git, interactive, settings
 from mlflows.compute.targets import LOCAL, ComputeTarget
-from mlflows.config.freeze import freeze
+from mlflows.config.freeze import freeze, secrets_of
 from mlflows.config.run_definition import run_definition
 from mlflows.config.script_run_config import ScriptRunConfig
 from mlflows.data import snapshot
 from mlflows.data.ignore import NEVER_CODE
+from mlflows.environments import credentials
+from mlflows.environments.environment import Environment, EnvironmentReference
 from mlflows.exceptions import AzureMLException, UserErrorException
 from mlflows.flows.handoff import Handoff
 from mlflows.history import closing, runs
@@ -25,6 +27,7 @@ from mlflows.history.closing import Outcome
 from mlflows.history.run import Run, ScriptRun
 from mlflows.history.runs import RunRef
 from mlflows.history.tracking import Tracking
+from mlflows.rest import RestClient
 from mlflows.spec import JobSpec
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class WorkspaceLike(Protocol):
 
     def _tracking(self) -> Tracking: ...
 
+    def _prefect(self) -> RestClient: ...
+
 
 class Experiment:
     """Runs under one name. Made in MLflow when something is written to it, so making one here costs nothing.
@@ -66,7 +71,7 @@ class Experiment:
         UserErrorException: a bad name; not a workspace.
     """
 
-    _launch: ClassVar[Callable[[Experiment, JobSpec, str, bool], Any]]
+    _launch: ClassVar[Callable[[Experiment, JobSpec, str, bool, Mapping[str, str]], Any]]
     """What submit does with a valid JobSpec: start it, or, for ``mlflows render``, show it."""
 
     def __init__(
@@ -144,7 +149,7 @@ class Experiment:
         """What submit would start, as JSON values; nothing is started. Arguments and errors as in submit."""
         from mlflows.rendering import process_of  # a home imports asyncio, which a submit does without
 
-        spec, run_id, _ = self._specified(config, tags, **kwargs)
+        spec, run_id, *_ = self._specified(config, tags, **kwargs)
         return process_of(spec, run_id)
 
     def start_logging(
@@ -297,8 +302,9 @@ class Experiment:
         run_id: str | None = None,
         _parent_run_id: str | None = None,
         **options: Any,
-    ) -> tuple[JobSpec, str, bool]:
-        """What is to be started, its id, and whether somebody chose that id: one made up needs no asking whether it is taken."""
+    ) -> tuple[JobSpec, str, bool, Mapping[str, str]]:
+        """What is to be started, its id, whether somebody chose that id (one made up needs no asking whether it is taken), and the values
+        of secrets that are references in what is to be started."""
         unknown = [name for name in options if name not in _IGNORED_OPTIONS]
         if unknown:
             raise TypeError(f"submit() got an unexpected keyword argument {unknown[0]!r}")
@@ -306,12 +312,14 @@ class Experiment:
             raise AzureMLException(f"config: a {type(config).__name__} cannot be submitted, only a ScriptRunConfig can: {config!r}.")
         identifier = _checked_run_id(run_id) or runs.new_run_id(self._name)
         spec = _frozen(config, self._workspace, self._name, tags)
-        return spec.replace(parent_run_id=_parent_run_id), identifier, run_id is not None
+        return spec.replace(parent_run_id=_parent_run_id), identifier, run_id is not None, secrets_of(config)
 
-    def _start(self, spec: JobSpec, run_id: str, chosen_id: bool = False) -> ScriptRun:
+    def _start(self, spec: JobSpec, run_id: str, chosen_id: bool = False, secrets: Mapping[str, str] = {}) -> ScriptRun:
         if chosen_id:
             self._refuse_twin(run_id)
         servers = self._workspace._servers()
+        if secrets:
+            credentials.store(self._workspace._prefect(), secrets)
         if spec.snapshot_project:
             taken = self._take_snapshot(spec.source_directory)
             spec = spec.replace(snapshot=taken, properties={**spec.properties, "ContentSnapshotId": taken})
@@ -365,7 +373,16 @@ def _frozen(config: ScriptRunConfig, workspace: WorkspaceLike, experiment: str, 
         config.run_config.target = LOCAL
     else:
         named = None
-    spec = freeze(config, workspace=workspace.name, experiment=experiment, tags=tags, compute_targets=targets)
+
+    def find(reference: EnvironmentReference) -> Environment:
+        try:
+            return reference.get_environment(workspace)
+        except AzureMLException:
+            raise
+        except Exception as error:  # SDK v1's, for an environment that is not there
+            raise UserErrorException(f"environment: {reference.name!r}: {error}") from error
+
+    spec = freeze(config, workspace=workspace.name, experiment=experiment, tags=tags, compute_targets=targets, find_environment=find)
     return spec.replace(compute_target=named) if named else spec
 
 

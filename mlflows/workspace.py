@@ -287,7 +287,12 @@ class Workspace:
         """Of these kinds none can be registered in this version."""
         return {}
 
-    datasets = environments = webservices = images = linked_services = private_endpoints = _nothing
+    datasets = webservices = images = linked_services = private_endpoints = _nothing
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """The newest version of each registered environment, and the curated ones, by name."""
+        return Environment.list(self)
 
     def get_default_datastore(self) -> LocalFolderDatastore:
         """The default datastore."""

@@ -49,7 +49,7 @@ def _program(options: argparse.Namespace) -> str:
     return str(options.program)
 
 
-def _show_and_end(experiment: Any, spec: Any, run_id: str, chosen_id: bool) -> NoReturn:
+def _show_and_end(experiment: Any, spec: Any, run_id: str, *_: Any) -> NoReturn:
     from mlflows.rendering import process_of
 
     print(json.dumps(process_of(spec, run_id), indent=2))

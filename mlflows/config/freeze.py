@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from mlflows.config.arguments import freeze_program, split_arguments
@@ -16,14 +16,16 @@ from mlflows.config.run_definition import run_definition
 from mlflows.config.script_run_config import ScriptRunConfig, docker_of
 from mlflows.config.sections import DockerConfiguration, HistoryConfiguration
 from mlflows.config.source import check_script, check_source_directory
+from mlflows.environments import credentials
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.element import nearest
 from mlflows.environments.environment import Environment, EnvironmentReference
+from mlflows.environments.requirements import localized
 from mlflows.environments.resolve import resolve_interpreter
 from mlflows.exceptions import ComputeTargetException, ExperimentExecutionException, RunConfigurationException, UserErrorException
 from mlflows.spec import MAX_DURATION_SECONDS_DEFAULT, DockerSpec, EnvironmentSpec, JobSpec, looks_secret, refers_to_secret
 
-__all__ = ["freeze", "run_definition"]
+__all__ = ["freeze", "run_definition", "secrets_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +42,12 @@ def freeze(
     experiment: str,
     tags: Mapping[str, Any] | None = None,
     compute_targets: Collection[str] = (LOCAL_TARGET,),
+    find_environment: Callable[[EnvironmentReference], Environment] | None = None,
 ) -> JobSpec:
     """The JobSpec of one run of ``config``, which is not changed.
 
-    ``compute_targets`` are the names of those that exist.
+    ``compute_targets`` are the names of those that exist. ``find_environment`` finds an environment that is given by name only; without
+    it the flow does. Passwords and tokens of the environment are references in the JobSpec: secrets_of has their values.
 
     Raises:
         UserErrorException: a value of the wrong type or form; an environment the target cannot provide.
@@ -53,12 +57,13 @@ def freeze(
     """
     run_config = _checked_run_config(config)
     target = _target(run_config, compute_targets)
+    environment = _found(run_config.environment, find_environment)
     folder = check_source_directory(config.source_directory)
     script, command = _program(config, run_config)
     program = freeze_program(split_arguments(config.arguments), command)
     _refuse_data(run_config)
     _log_ignored(run_config)
-    docker = _docker(run_config)
+    docker = _docker(run_config, environment)
     history = _section(run_config.history, HistoryConfiguration, "history")
     return JobSpec(
         source_directory=folder,
@@ -67,8 +72,8 @@ def freeze(
         command=program.command,
         experiment=experiment,
         compute_target=target,
-        environment=_environment(run_config.environment, folder, target),
-        environment_variables=_variables(run_config.environment_variables),
+        environment=_environment(environment, folder, target),
+        environment_variables={} if isinstance(environment, EnvironmentReference) else _variables(environment.environment_variables),
         distribution=distribution_of(run_config),
         docker=_for_target(docker, target),
         max_run_duration_seconds=_duration(run_config.max_run_duration_seconds),
@@ -81,6 +86,14 @@ def freeze(
         directories_to_watch=_strings("history.directories_to_watch", history.directories_to_watch),
         resources=_resources(run_config),
     )
+
+
+def secrets_of(config: ScriptRunConfig) -> dict[str, str]:
+    """Name of a Secret block -> value of all that is a reference in the JobSpec and no reference in ``config``."""
+    environment = config.run_config.environment
+    if not isinstance(environment, Environment):
+        return {}
+    return credentials.taken_out(localized(_plain_definition(environment), os.path.abspath(config.source_directory)))[1]
 
 
 def _checked_run_config(config: Any) -> RunConfiguration:
@@ -117,8 +130,20 @@ def _program(config: ScriptRunConfig, run_config: RunConfiguration) -> tuple[str
     return script, command
 
 
-def _environment(environment: Any, folder: str, target: str) -> EnvironmentSpec:
+def _found(environment: Any, find: Callable[[EnvironmentReference], Environment] | None) -> Environment | EnvironmentReference:
+    if isinstance(environment, EnvironmentReference):
+        if not isinstance(environment.name, str) or not environment.name:
+            raise UserErrorException(f"environment: {environment.name!r} is not the name of an environment. Give a string.")
+        if find is None:
+            return environment
+        environment = find(environment)
     _check_environment(environment)
+    return environment  # type: ignore[no-any-return]
+
+
+def _environment(environment: Environment | EnvironmentReference, folder: str, target: str) -> EnvironmentSpec:
+    if isinstance(environment, EnvironmentReference):
+        return EnvironmentSpec(environment.name, None if environment.version is None else str(environment.version))
     definition = _definition(environment, folder)
     if environment.name == DEFAULT_ENVIRONMENT_NAME and definition == _definition(EnvironmentDefinition(environment.name), folder):
         return EnvironmentSpec(interpreter=sys.executable if target == LOCAL_TARGET else None)
@@ -129,11 +154,6 @@ def _environment(environment: Any, folder: str, target: str) -> EnvironmentSpec:
 
 
 def _check_environment(environment: Any) -> None:
-    if isinstance(environment, EnvironmentReference):
-        raise UserErrorException(
-            f"environment: {environment.name!r} is given by name only. Looking up registered environments is not available in this "
-            "version yet. Give an Environment object."
-        )
     if not isinstance(environment, Environment):
         raise UserErrorException(f"environment: expected an Environment, got {type(environment).__name__}: {environment!r}.")
     dependencies = environment.python.conda_dependencies
@@ -147,16 +167,18 @@ def _check_environment(environment: Any) -> None:
 
 
 def _definition(environment: Environment, folder: str) -> dict[str, Any]:
+    definition = _plain_definition(environment)
+    python = definition["python"]
+    python["interpreterPath"] = _absolute(python["interpreterPath"], folder)
+    return credentials.taken_out(localized(definition, folder))[0]
+
+
+def _plain_definition(environment: Environment) -> dict[str, Any]:
+    """With its secrets."""
     definition = environment._serialize_to_dict()
     definition.pop("environmentVariables")  # they have their own place in the JobSpec
     for older in ("enabled", "sharedVolumes", "arguments", "shmSize", "gpuSupport"):
         definition["docker"].pop(older)
-    python = definition["python"]
-    python["interpreterPath"] = _absolute(python["interpreterPath"], folder)
-    registry = definition["docker"]["baseImageRegistry"]
-    if registry["password"] and not refers_to_secret(registry["password"]):
-        logger.warning("docker.base_image_registry.password is left out of the run. %s", _reference_form("registry-password"))
-        registry["password"] = None
     return definition
 
 
@@ -210,9 +232,9 @@ def _reference_form(name: str) -> str:
     return f"Store it as a Prefect Secret block and refer to it: {{{{ prefect.blocks.secret.{block} }}}}"
 
 
-def _docker(run_config: RunConfiguration) -> DockerSpec:
+def _docker(run_config: RunConfiguration, environment: Environment | EnvironmentReference) -> DockerSpec:
     docker = _section(run_config.docker, DockerConfiguration, "docker")
-    older = docker_of(run_config.environment)
+    older = docker_of(environment)
     if older.use_docker and not docker.use_docker:
         docker = older
     size = str(docker.shm_size)

@@ -11,7 +11,7 @@ from mlflows.config.distributed import MpiConfiguration, PyTorchConfiguration, T
 from mlflows.config.distribution import set_distribution
 from mlflows.config.run_configuration import DEFAULT_ENVIRONMENT_NAME, EnvironmentDefinition, RunConfiguration
 from mlflows.config.sections import DataReferenceConfiguration, DockerConfiguration
-from mlflows.environments.environment import Environment
+from mlflows.environments.environment import Environment, EnvironmentReference
 from mlflows.exceptions import RunConfigurationException, UserErrorException
 from mlflows.spec import MAX_DURATION_SECONDS_DEFAULT
 
@@ -38,7 +38,7 @@ class ScriptRunConfig:
         run_config: RunConfiguration | None = None,
         _telemetry_values: dict[str, Any] | None = None,
         compute_target: Any = None,
-        environment: Environment | None = None,
+        environment: Environment | EnvironmentReference | None = None,
         distributed_job_config: DistributedJobConfig | None = None,
         resume_from: Any = None,
         max_run_duration_seconds: int = MAX_DURATION_SECONDS_DEFAULT,
@@ -56,7 +56,7 @@ class ScriptRunConfig:
             arguments: arguments of the script, a list or a string in the shell's quoting. Beside ``command``, appended to it.
             run_config: a run configuration; used as it is, not copied.
             compute_target: a ComputeTarget or its name; by default ``local``.
-            environment: what the script runs in; by default the current interpreter.
+            environment: what the script runs in, or the name of a registered one; by default the current interpreter.
             distributed_job_config: processes and nodes.
             resume_from: DataPath of an earlier run's model, given to the script as ``--resume-from``.
             max_run_duration_seconds: the run is canceled after so many seconds; 30 days by default.

@@ -50,7 +50,10 @@ def taken_out(definition: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
 
 def put_back(definition: Mapping[str, Any], resolve: Callable[[str], str]) -> dict[str, Any]:
-    """The definition with values in the place of references; ``resolve`` gives the value of a block. The inverse of taken_out."""
+    """The definition with values in the place of references; ``resolve`` gives the value of a block. The inverse of taken_out.
+
+    Variables stay as they are: nothing is installed with them, and a run resolves its own.
+    """
 
     def value(match: re.Match[str]) -> str:
         return resolve(match.group(1))
@@ -62,7 +65,7 @@ def put_back(definition: Mapping[str, Any], resolve: Callable[[str], str]) -> di
 
 
 def referred(definition: Mapping[str, Any]) -> list[str]:
-    """Names of the Secret blocks that a definition refers to."""
+    """Names of the Secret blocks that a definition refers to, its variables aside."""
     found = (name for container, key, _ in _places(definition) for name in _REFERENCE.findall(container[key]))
     return list(dict.fromkeys(found))
 
@@ -109,7 +112,7 @@ def masked_definition(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with(definition: Mapping[str, Any], replace: Replace) -> dict[str, Any]:
     result = copy.deepcopy(dict(definition))
-    for container, key, place in _places(result):
+    for container, key, place in (*_places(result), *_variables(result)):
         if place is None:
             container[key] = _replaced(container[key], replace)
         elif not refers_to_secret(container[key]):
@@ -123,13 +126,16 @@ def _places(definition: Mapping[str, Any]) -> Iterator[tuple[Any, Any, str | Non
     registry = docker.get("baseImageRegistry") or {}
     if isinstance(registry.get("password"), str) and registry["password"]:
         yield registry, "password", f"registry {registry.get('address') or 'docker.io'} {registry.get('username') or ''}"
-    variables = definition.get("environmentVariables") or {}
-    for name, value in variables.items():
-        if looks_secret(name) and isinstance(value, str) and value:
-            yield variables, name, f"variable {definition.get('name') or ''} {name}"
     conda = python.get("condaDependencies") or {}
     for items in (conda.get("channels") or [], *_dependency_lists(conda.get("dependencies") or [])):
         yield from ((items, index, None) for index, item in enumerate(items) if isinstance(item, str))
+
+
+def _variables(definition: Mapping[str, Any]) -> Iterator[tuple[Any, Any, str | None]]:
+    variables = definition.get("environmentVariables") or {}
+    for name, value in variables.items():
+        if looks_secret(str(name)) and isinstance(value, str) and value:
+            yield variables, name, f"variable {definition.get('name') or ''} {name}"
 
 
 def _dependency_lists(dependencies: list[Any]) -> Iterator[list[Any]]:

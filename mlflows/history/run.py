@@ -183,7 +183,7 @@ class Run(LogCalls, Files, Tree):
         return {**details, "logFiles": contents}
 
     def get_environment(self) -> Any:
-        """The Environment of the run's definition, made by its workspace.
+        """The Environment of the run's definition, made by its workspace, with the version under which it is registered.
 
         Raises:
             UserErrorException: no definition was stored with the run.
@@ -191,7 +191,11 @@ class Run(LogCalls, Files, Tree):
         definition = self._run_definition().get("environment")
         if not definition:
             raise UserErrorException(f"Run {self.id} has no run definition, so its environment is not known")
-        return self._experiment.workspace._environment(definition)
+        record = self._record()
+        if names.ENVIRONMENT_VERSION not in record.tags and not definition.get("version"):
+            record = self._refresh()  # it is registered while the run begins
+        version = record.tags.get(names.ENVIRONMENT_VERSION) or definition.get("version")
+        return self._experiment.workspace._environment({**definition, "version": version} if version else definition)
 
     def get_portal_url(self) -> str:
         """The run's page in MLflow's UI."""
@@ -362,7 +366,7 @@ class Run(LogCalls, Files, Tree):
             print(f"\nExecution Summary\n=================\n{streaming.header(self.id, url, self._flow_page())}", flush=True)
         if self.status != RunStatus.FAILED:
             return details
-        log = folder / layout.USER_LOGS / (streaming.chosen_log(_names_in(folder / layout.USER_LOGS)) or layout.STD_LOG) if folder else None
+        log = streaming.log_in(folder) if folder else None
         report = streaming.failure(details["error"]["error"], log, url)
         if raise_on_error:
             raise ActivityFailedException(report)

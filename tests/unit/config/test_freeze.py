@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from mlflows.config.distributed import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
-from mlflows.config.freeze import freeze
+from mlflows.config.freeze import freeze, secrets_of
 from mlflows.config.run_configuration import RunConfiguration
+from mlflows.config.run_definition import run_definition
 from mlflows.config.script_run_config import ScriptRunConfig
 from mlflows.config.sections import ApplicationEndpointConfiguration, DataReferenceConfiguration, DockerConfiguration
 from mlflows.environments.conda_dependencies import CondaDependencies
+from mlflows.environments.credentials import put_back, referred
 from mlflows.environments.environment import Environment, EnvironmentReference
 from mlflows.exceptions import ComputeTargetException, ExperimentExecutionException, RunConfigurationException, UserErrorException
 from mlflows.spec import Distribution, DockerSpec, EnvironmentSpec, JobArgument, JobSpec
@@ -231,14 +233,45 @@ class TestEnvironment:
         spec = frozen(environment=environment).environment
         assert spec.interpreter == spec.definition["python"]["interpreterPath"] == str(python)
 
-    def test_variables_and_passwords_are_not_in_the_definition(self, frozen: Freeze, caplog: pytest.LogCaptureFixture) -> None:
+    def test_variables_are_not_in_the_definition(self, frozen: Freeze) -> None:
         environment = Environment("x")
         environment.environment_variables = {"PLAIN": "value-of-plain"}
+        assert "value-of-plain" not in json.dumps(frozen(environment=environment).environment.definition)
+
+    def test_passwords_and_tokens_are_references(self, frozen: Freeze, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+        environment = Environment("x")
+        environment.python.user_managed_dependencies = True
         environment.docker.base_image_registry.password = "hunter2"
-        definition = json.dumps(frozen(environment=environment).environment.definition)
-        assert "value-of-plain" not in definition
-        assert "hunter2" not in definition + caplog.text
-        assert "docker.base_image_registry.password is left out" in caplog.text
+        environment.python.conda_dependencies.add_channel("https://me:hunter3@conda.example/main")
+        environment.python.conda_dependencies.set_pip_option("--extra-index-url https://me:hunter4@pip.example/simple")
+        environment.python.conda_dependencies.add_pip_package("https://files.example/a-1-py3-none-any.whl?sig=hunter5")
+        spec = frozen(environment=environment)
+        assert "hunter" not in json.dumps(spec.to_dict()) + json.dumps(run_definition(spec)) + repr(spec) + caplog.text
+        values = secrets_of(ScriptRunConfig(folder, script="train.py", environment=environment))
+        assert sorted(values.values()) == ["hunter2", "hunter3", "hunter4", "hunter5"]
+        assert sorted(referred(spec.environment.definition)) == sorted(values)
+        assert put_back(spec.environment.definition, values.__getitem__)["docker"]["baseImageRegistry"]["password"] == "hunter2"
+        assert environment.docker.base_image_registry.password == "hunter2"
+
+    def test_by_name_only(self, frozen: Freeze, folder: Path) -> None:
+        reference = EnvironmentReference("mine", 3)  # type: ignore[arg-type]
+        spec = frozen(environment=reference)
+        assert spec.environment == EnvironmentSpec("mine", "3")
+        assert spec.environment_variables == {}
+        assert secrets_of(ScriptRunConfig(folder, script="train.py", environment=reference)) == {}
+
+    def test_by_name_where_it_can_be_found(self, frozen: Freeze) -> None:
+        found = Environment("mine")
+        found.version = "3"
+        found.environment_variables = {"A": "1"}
+        asked: list[EnvironmentReference] = []
+        spec = frozen(
+            environment=EnvironmentReference("mine"), freeze_with={"find_environment": lambda reference: asked.append(reference) or found}
+        )
+        assert (spec.environment.name, spec.environment.version) == ("mine", "3")
+        assert spec.environment.definition["python"]["condaDependencies"] and spec.environment.interpreter
+        assert spec.environment_variables == {"A": "1"}
+        assert [reference.name for reference in asked] == ["mine"]
 
     def test_other_targets_take_the_definition_as_it_is(self, frozen: Freeze) -> None:
         environment = Environment("x")
@@ -375,7 +408,7 @@ BAD: list[tuple[dict[str, Any] | Callable[[ScriptRunConfig], None], type[Excepti
     (on_run_config(data={"d": 1}), UserErrorException, ["data", "d", "not available", "Give the path"]),
     (on_run_config(output_data={"d": 1}), UserErrorException, ["output_data", "d", "Give the path"]),
     ({"environment": "AzureML-Minimal"}, UserErrorException, ["environment", "'AzureML-Minimal'", "expected an Environment"]),
-    ({"environment": EnvironmentReference("mine")}, UserErrorException, ["environment", "'mine'", "Give an Environment object"]),
+    ({"environment": EnvironmentReference(7)}, UserErrorException, ["environment", "7", "Give a string"]),  # type: ignore[arg-type]
     (
         environment_with(python__conda_dependencies="conda.yml"),
         UserErrorException,

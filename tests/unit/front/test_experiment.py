@@ -33,7 +33,7 @@ def source(tmp_path):
 def specified(experiment, *arguments, **options):
     """What submit would start."""
     seen = []
-    experiment._launch = lambda spec, run_id, chosen_id: seen.append((spec, run_id))
+    experiment._launch = lambda spec, run_id, *_: seen.append((spec, run_id))
     experiment.submit(*arguments, **options)
     return seen[0]
 

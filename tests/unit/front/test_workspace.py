@@ -166,7 +166,7 @@ class TestAttributes:
 
     def test_what_nothing_can_be_in_yet(self):
         ws = Workspace.get("team")
-        for mapping in (ws.datasets, ws.environments, ws.webservices, ws.images, ws.linked_services, ws.private_endpoints):
+        for mapping in (ws.datasets, ws.webservices, ws.images, ws.linked_services, ws.private_endpoints):
             assert mapping == {} and mapping.get("x") is None
         with pytest.raises(KeyError):
             ws.datasets["x"]
