@@ -8,11 +8,12 @@ from mlflows import settings
 from mlflows.compute.local import LocalHome
 from mlflows.compute.protocol import Launch
 from mlflows.data import snapshot
+from mlflows.environments import builds
 from mlflows.environments.resolve import resolve_interpreter
 from mlflows.flows.variables import script_variables
 from mlflows.history.runs import RunRef
 from mlflows.settings import Servers
-from mlflows.spec import JobSpec
+from mlflows.spec import EnvironmentSpec, JobSpec
 
 NOT_YET = "<known when the run starts>"
 
@@ -29,11 +30,18 @@ def process_of(spec: JobSpec, run_id: str) -> dict[str, Any]:
         run_id=run_id,
         attempt=0,
         folder=settings.job_folder(run_id),
-        interpreter=resolve_interpreter(spec.environment),
+        interpreter=_interpreter(spec.environment),
         snapshot_store=snapshot.store_of(spec.workspace),
         variables=script_variables(run, spec, _servers()),
     )
     return LocalHome().render(launch)
+
+
+def _interpreter(environment: EnvironmentSpec) -> str:
+    """Of an environment that is still to be built the place where it will be."""
+    if environment.name and not environment.definition and not environment.interpreter:
+        return NOT_YET
+    return resolve_interpreter(environment) or str(builds.interpreter_of(environment.definition))
 
 
 def _servers() -> Servers:

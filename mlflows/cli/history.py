@@ -16,6 +16,7 @@ from mlflows.history import tags as names
 from mlflows.history.run import Run
 from mlflows.history.runs import tag_filter
 from mlflows.history.tracking import MlflowRun, Tracking
+from mlflows.job import layout
 from mlflows.workspace import Workspace
 
 HEADER = ("RUN", "EXPERIMENT", "STATUS", "STARTED", "TOOK")
@@ -71,7 +72,10 @@ def logs(options: argparse.Namespace) -> int:
     if options.follow:
         run.wait_for_completion(show_output=True, raise_on_error=False)
         return 0
-    found = {name: text for name, text in run.get_details_with_logs()["logFiles"].items() if name.startswith("user_logs/")}
+    all_logs = run.get_details_with_logs()["logFiles"]
+    found = {name: text for name, text in all_logs.items() if name.startswith(f"{layout.USER_LOGS}/")}
+    if not found:  # it did not come to the script: what was built for it says why
+        found = {name: text for name, text in all_logs.items() if name.startswith(f"{layout.BUILD_LOGS}/")}
     if options.json:
         print(json.dumps(found, indent=2))
         return 0

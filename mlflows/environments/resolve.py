@@ -1,4 +1,4 @@
-"""Which python runs a job of the local target."""
+"""Which python runs a job of the local target: one that is there, or one that has to be made."""
 
 from __future__ import annotations
 
@@ -9,43 +9,39 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from mlflows.environments.conda_dependencies import CondaDependencies, conda_name, pip_name
+from mlflows.environments import requirements
 from mlflows.environments.sections import DEFAULT_CPU_IMAGE
 from mlflows.exceptions import UserErrorException
 from mlflows.spec import EnvironmentSpec
 
 logger = logging.getLogger(__name__)
 
-USE_INSTEAD = (
-    "Use environment.python.user_managed_dependencies = True and environment.python.interpreter_path = the python of an environment "
-    "that has these packages."
-)
-_NOT_YET = "Building environments is not available in this version yet."
-_PART_OF_ANY_PYTHON = frozenset({"python", "pip", "setuptools", "wheel"})
 _CHECK_SECONDS = 30
 
 
-def resolve_interpreter(spec: EnvironmentSpec) -> str:
-    """Absolute path of the python that a local job of this environment is started with.
+def resolve_interpreter(spec: EnvironmentSpec) -> str | None:
+    """Absolute path of the python that a local job of this environment is started with; None: one has to be made, see builds.
 
     A given interpreter is checked to exist and to run. With ``user_managed_dependencies`` it is the definition's
     ``interpreterPath``, where SDK v1's default, ``python``, means the one this process runs with. A definition in which there is
-    nothing to install, packages of Azure ML aside, takes that one too.
+    nothing to install, packages of Azure ML aside, takes that one too. Of one that has to be made, everything is checked that can be
+    said without asking an index.
 
     Raises:
-        UserErrorException: the interpreter is missing, does not run or is older than 3.6; the environment needs a build; it is given
-            by name only.
+        UserErrorException: the interpreter is missing, does not run or is older than 3.6; the environment needs an image; its packages
+            cannot be right; it is given by name only.
     """
     if spec.interpreter:
         return _checked(spec.interpreter)
     if not spec.definition:
         _refuse_name_only(spec.name)
         return sys.executable
-    reason = build_needed(spec.definition)
-    if reason:
-        raise UserErrorException(f"environment {spec.name!r}: {reason} {_NOT_YET} {USE_INSTEAD}")
+    _refuse_image(spec)
     _warn_of_unused_image(spec)
     python = spec.definition.get("python") or {}
+    if needs_build(spec.definition):
+        requirements.check(spec.definition)
+        return None
     if not python.get("userManagedDependencies"):
         logger.info("Environment %r has nothing to install: the script runs on %s.", spec.name, sys.executable)
         return sys.executable
@@ -53,40 +49,41 @@ def resolve_interpreter(spec: EnvironmentSpec) -> str:
     return sys.executable if path == "python" else _checked(path)
 
 
-def build_needed(definition: Mapping[str, Any]) -> str | None:
-    """Why a local job of this definition would need something built, as a sentence; None if it does not.
+def needs_build(definition: Mapping[str, Any]) -> bool:
+    """Whether a local job of this definition needs a python made for it.
 
-    ``azureml-*`` packages do not count: every job has those names from mlflows itself.
+    ``azureml-*`` packages do not count: every job has those names from mlflows itself. Nor does a version of python that is asked for
+    without any package.
+
+    Raises:
+        UserErrorException: the packages are no lists of packages.
     """
-    docker = definition.get("docker") or {}
-    for key, name in (("baseDockerfile", "docker.base_dockerfile"), ("buildContext", "docker.build_context")):
-        if docker.get(key):
-            return f"{name} is set, so an image would have to be built."
     python = definition.get("python") or {}
     if python.get("userManagedDependencies"):
-        return None
-    if python.get("baseCondaEnvironment"):
-        return "python.base_conda_environment is set, so packages would have to be installed on top of it."
-    packages = packages_to_install(python.get("condaDependencies") or {})
-    return f"the packages {', '.join(packages)} would have to be installed." if packages else None
+        return False
+    requirements.check_form(definition)
+    return bool(requirements.packages_to_install(python.get("condaDependencies") or {}))
 
 
-def packages_to_install(conda_specification: Mapping[str, Any]) -> list[str]:
-    """Packages of a conda specification that neither mlflows nor any python brings."""
-    dependencies = CondaDependencies(_underlying_structure=conda_specification)
-    conda = [package for package in dependencies.conda_packages if not _is_brought(conda_name(package))]
-    return conda + [package for package in dependencies.pip_packages if not _is_brought(pip_name(package))]
-
-
-def _is_brought(name: str) -> bool:
-    return name in _PART_OF_ANY_PYTHON or name == "azureml" or name.startswith("azureml-")
+def _refuse_image(spec: EnvironmentSpec) -> None:
+    docker, python = spec.definition.get("docker") or {}, spec.definition.get("python") or {}
+    for key, field in (("baseDockerfile", "docker.base_dockerfile"), ("buildContext", "docker.build_context")):
+        if docker.get(key):
+            raise UserErrorException(
+                f"environment {spec.name!r}: {field} is set, so an image would have to be built, and a run of the target 'local' has no "
+                f"container. Set environment.{field} = None and name the packages in environment.python.conda_dependencies."
+            )
+    if python.get("baseCondaEnvironment") and not python.get("userManagedDependencies"):
+        raise UserErrorException(
+            f"environment {spec.name!r}: python.base_conda_environment is set, and an environment of somebody else's is not changed. Set "
+            "it to None, and name all packages in environment.python.conda_dependencies (Environment.from_existing_conda_environment does)."
+        )
 
 
 def _refuse_name_only(name: str | None) -> None:
     if name:
         raise UserErrorException(
-            f"environment: {name!r} is given by name only. Looking up registered environments is not available in this version yet. "
-            "Give an Environment object."
+            f"environment: {name!r} is given by name only, and what it stands for is not known here. Give an Environment object."
         )
 
 

@@ -66,7 +66,8 @@ def _put_away(folder: Path, number: int) -> None:
     """closed.json goes last: who dies in the middle leaves a run that has ended."""
     archive, user_logs = folder / FOLDER / str(number), folder / layout.USER_LOGS
     archive.mkdir(parents=True)
-    _move([path for path in _files(user_logs) if path.is_file()], user_logs / f"attempt_{number}")
+    logs_of_it = [path for path in (*_files(user_logs), *_files(folder / layout.BUILD_LOGS)) if path.is_file()]
+    _move(logs_of_it, user_logs / f"attempt_{number}")
     _move(_files(folder / layout.EVENTS), archive / layout.EVENTS)
     _move(_files(folder / layout.MAILBOX), archive / layout.MAILBOX)
     kept = (collector.STATE_FILE, logs.PLACE_FILE, layout.CANCEL_FILE, layout.JOB_FILE, layout.STATUS_FILE, layout.CLOSED_FILE)

@@ -34,7 +34,8 @@ class RunContext:
 
 
 class Resolved:
-    """What resolve_datasets found: the job with everything it reads at hand."""
+    """The job with everything that it reads at hand, and, once its environment is there, the python it runs with."""
 
-    def __init__(self, job: JobSpec) -> None:
+    def __init__(self, job: JobSpec, interpreter: str = "") -> None:
         self.job = job
+        self.interpreter = interpreter

@@ -15,6 +15,7 @@ from prefect.states import Cancelled, Failed
 from pydantic import TypeAdapter
 
 from mlflows import settings
+from mlflows.environments.work import EnvironmentBuildError
 from mlflows.exceptions import ActivityFailedException, AzureMLException
 from mlflows.flows import artifacts, attempts, driving, ending, hooks, services, steering
 from mlflows.flows.context import RunContext
@@ -71,9 +72,7 @@ async def script_run(job: JobSpec, run_id: Optional[str] = None) -> Any:  # noqa
         try:
             outcome = await _run(context)
         except Exception as error:
-            outcome = Outcome("Failed", _error_of(error), None)
-            closed = asyncio.to_thread(closing.close, context.tracking, context.run, outcome)
-            await asyncio.gather(closed, artifacts.summary(context, outcome))
+            outcome = await _closed(context, Outcome("Failed", _error_of(error)))
     if outcome.status == "Canceled":  # Prefect calls no hook for a flow that returns Cancelled
         steering.forget(context.flow_run_id)
         ending.mark_closed(context.folder, "Cancelled")
@@ -89,8 +88,16 @@ async def _end_former_tasks(context: RunContext) -> None:
 
 async def _run(context: RunContext) -> Outcome:
     resolved = await resolve_datasets(context)
-    interpreter = await build_environment(context, resolved)
-    return await launch_training(context, resolved, interpreter)
+    provided = await build_environment(context, resolved)
+    if provided is None:
+        return await _closed(context, Outcome("Canceled"))
+    return await launch_training(context, provided)
+
+
+async def _closed(context: RunContext, outcome: Outcome) -> Outcome:
+    """The end of a run that did not come to its job."""
+    await asyncio.gather(asyncio.to_thread(closing.close, context.tracking, context.run, outcome), artifacts.summary(context, outcome))
+    return outcome
 
 
 def _open(job: JobSpec, run_id: str | None) -> RunContext:
@@ -126,6 +133,8 @@ def _tracking(servers: Servers) -> Tracking:
 
 
 def _error_of(error: Exception) -> dict[str, Any]:
+    if isinstance(error, EnvironmentBuildError):  # where in our code it was noticed helps nobody
+        return {"code": "UserError", "message": error.message}
     message = error.message if isinstance(error, AzureMLException) else f"{type(error).__name__}: {error}"
     code = "UserError" if isinstance(error, AzureMLException) else "SystemError"
     return {"code": code, "message": message, "traceback": "".join(traceback.format_exception(error))[-4000:]}

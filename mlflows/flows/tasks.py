@@ -19,8 +19,7 @@ from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import resolve_secrets
 from mlflows.config.run_definition import run_definition
 from mlflows.data import snapshot
-from mlflows.environments.resolve import resolve_interpreter
-from mlflows.flows import artifacts, logs, steering
+from mlflows.flows import artifacts, building, logs, steering
 from mlflows.flows.answers import answers
 from mlflows.flows.context import Resolved, RunContext
 from mlflows.flows.variables import script_variables
@@ -49,16 +48,18 @@ async def resolve_datasets(context: RunContext) -> Resolved:
 
 
 @task(name="build_environment", task_run_name="build_environment", cache_policy=NO_CACHE, persist_result=False)
-async def build_environment(context: RunContext, resolved: Resolved) -> str:
-    """The interpreter the script runs with."""
+async def build_environment(context: RunContext, resolved: Resolved) -> Resolved | None:
+    """The interpreter the script runs with is there after it; None: the run was canceled meanwhile."""
     async with _status_if_slow(context, "Preparing"):
-        interpreter = await asyncio.to_thread(resolve_interpreter, resolved.job.environment)
+        job, interpreter = await building.provide(context, resolved.job, get_run_logger())
+    if interpreter is None:
+        return None
     get_run_logger().info("Interpreter: %s", interpreter)
-    return interpreter
+    return Resolved(job, interpreter)
 
 
 @task(name="launch_training", task_run_name="launch_training", cache_policy=NO_CACHE, persist_result=False)
-async def launch_training(context: RunContext, resolved: Resolved, interpreter: str) -> Outcome:
+async def launch_training(context: RunContext, resolved: Resolved) -> Outcome:
     """Start the job, follow it to its end, and close its history."""
     home, folder, job = LocalHome(), context.folder, resolved.job
     launch = Launch(
@@ -66,7 +67,7 @@ async def launch_training(context: RunContext, resolved: Resolved, interpreter: 
         run_id=context.run.run_id,
         attempt=context.attempt.number,
         folder=folder,
-        interpreter=interpreter,
+        interpreter=resolved.interpreter,
         snapshot_store=snapshot.store_of(job.workspace),
         variables=script_variables(context.run, job, context.servers),
     )

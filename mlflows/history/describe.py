@@ -13,7 +13,7 @@ from mlflows.history.status import RunStatus, status_of
 from mlflows.history.tracking import MlflowRun, NotFound, Tracking
 from mlflows.job import layout
 
-LOG_FOLDERS = (layout.USER_LOGS, layout.SYSTEM_LOGS, layout.LOGS)
+LOG_FOLDERS = (layout.BUILD_LOGS, layout.USER_LOGS, layout.SYSTEM_LOGS, layout.LOGS)
 DRIVER_LOG = "azureml-logs/70_driver_log.txt"
 """The old runtime's name of the script's log; scripts that read logs ask for it."""
 

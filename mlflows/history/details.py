@@ -68,7 +68,12 @@ class RunDetails:
                 return
 
     def _log(self) -> str:
-        return str(self._run._artifacts().read_from(f"{layout.USER_LOGS}/{layout.STD_LOG}", 0)[-LOG_CHARACTERS:].decode("utf-8", "replace"))
+        artifacts = self._run._artifacts()
+        for name in (f"{layout.USER_LOGS}/{layout.STD_LOG}", f"{layout.BUILD_LOGS}/{layout.BUILD_LOG}"):
+            data = artifacts.read_from(name, 0)
+            if data:
+                return str(data[-LOG_CHARACTERS:].decode("utf-8", "replace"))
+        return ""
 
     def _html(self) -> str:
         data = self.get_widget_data()

@@ -378,7 +378,7 @@ class Run(LogCalls, Files, Tree):
         """Of a run of this machine the folder has the names of the logs; MLflow need not be asked."""
         if folder is None:
             return describe.log_files(self._artifacts())
-        found = [f"{layout.USER_LOGS}/{name}" for name in _names_in(folder / layout.USER_LOGS)]
+        found = [f"{name}/{log}" for name in (layout.BUILD_LOGS, layout.USER_LOGS) for log in _names_in(folder / name)]
         found += [f"{layout.SYSTEM_LOGS}/{name}" for name in _names_in(folder / layout.SYSTEM_LOGS) if name.endswith((".log", ".txt"))]
         return describe.links(self._artifacts(), found)
 

@@ -79,7 +79,8 @@ class Shipper:
         self._not_before[file.artifact] = time.monotonic() + PATIENCE * (time.monotonic() - began)
 
     def _logs(self) -> Iterator[LocalFile]:
-        yield from self._walk(self._folder / layout.USER_LOGS, layout.USER_LOGS)
+        for name in (layout.USER_LOGS, layout.BUILD_LOGS):
+            yield from self._walk(self._folder / name, name)
         for file in self._walk(self._folder / layout.SYSTEM_LOGS, layout.SYSTEM_LOGS):
             if file.path.suffix in (".log", ".txt"):
                 yield file

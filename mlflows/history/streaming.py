@@ -72,15 +72,28 @@ def chosen_log(log_names: list[str]) -> str | None:
     return next((name for name in sorted(log_names) if _LOG.fullmatch(name)), None)
 
 
+def log_in(folder: Path) -> Path:
+    """The log of a job folder that says how the run ended: the script's, or of a run that did not come so far the build's."""
+    try:
+        found = chosen_log(os.listdir(folder / layout.USER_LOGS))
+    except OSError:
+        found = None
+    build = folder / layout.BUILD_LOGS / layout.BUILD_LOG
+    return build if found is None and build.exists() else folder / layout.USER_LOGS / (found or layout.STD_LOG)
+
+
 def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
     """Until the folder is closed, or MLflow says that the run has ended."""
     import http.client  # noqa: F401  (the first request comes when the run ends; its import need not wait until then)
 
+    build = _Tail(folder / layout.BUILD_LOGS / layout.BUILD_LOG)
     tail: _Tail | None = None
     closed, waiting, next_question = folder / layout.CLOSED_FILE, True, time.monotonic() + STATUS_SECONDS
     while True:
         ended = closed.exists()
-        tail = tail or _Tail.of(folder / layout.USER_LOGS)
+        if tail is None:
+            tail = _Tail.of(folder / layout.USER_LOGS)
+            screen.text(build.name, build.read())
         if tail is not None:
             screen.text(tail.name, tail.read())
             waiting = False
@@ -109,13 +122,17 @@ def _follow_server(server: _Server, artifacts: Artifacts | None, screen: _Screen
 
 
 def _remote(artifacts: Artifacts, screen: _Screen) -> bool:
-    """Show what is new in the uploaded log; whether something was."""
+    """Show what is new in the uploaded logs, the build's first; whether something was."""
+    build = f"{layout.BUILD_LOGS}/{layout.BUILD_LOG}"
     try:
-        if screen.name is None:
+        if screen.name in (None, build):
             found = chosen_log([os.path.basename(file.path) for file in artifacts.files(layout.USER_LOGS)])
+            new = artifacts.read_from(build, screen.shown)
+            screen.text(build, new)
             if found is None:
-                return False
-            screen.name = f"{layout.USER_LOGS}/{found}"
+                return bool(new)
+            screen.begin(f"{layout.USER_LOGS}/{found}")
+        assert screen.name is not None
         new = artifacts.read_from(screen.name, screen.shown)
     except TrackingUnreachable:
         return False
@@ -160,7 +177,7 @@ class _Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
-        self.name = f"{layout.USER_LOGS}/{path.name}"
+        self.name = f"{path.parent.name}/{path.name}"
 
     @classmethod
     def of(cls, folder: Path) -> _Tail | None:
@@ -194,19 +211,30 @@ class _Screen:
         self._state = ""
         self._since = 0.0
         self._at_line_start = True
+        self._later = False
         self.wanted = write is not _silent
         self.name: str | None = None
+        """The log that is being shown."""
         self.shown = 0
-        """Bytes of the log."""
+        """Bytes of it."""
+
+    def begin(self, name: str) -> None:
+        """Go on to another log."""
+        if name != self.name:
+            self._write(self._decoder.decode(b"", final=True))
+            self._decoder.reset()
+            self._later = self._later or self.shown > 0
+            self.name, self.shown = name, 0
 
     def text(self, name: str, data: bytes) -> None:
-        """Show more of the log, after its heading if it is the first."""
+        """Show more of a log, after its heading if it is the first."""
         if not data:
             return
+        self.begin(name)
         if not self.shown:
-            self.name = name
+            space = "" if not self._later else "\n" if self._at_line_start else "\n\n"
             heading = f"Streaming {name}"
-            self._write(f"{heading}\n{'=' * len(heading)}\n\n")
+            self._write(f"{space}{heading}\n{'=' * len(heading)}\n\n")
         self.shown += len(data)
         text = self._decoder.decode(data)
         self._write(text)
@@ -216,7 +244,7 @@ class _Screen:
 
     def state(self, word: str) -> None:
         """Before the log begins: a status that lasts is shown once."""
-        if self.shown or not word or word in status.TERMINAL:
+        if self.shown or self._later or not word or word in status.TERMINAL:
             return
         if word == self._state or word == status.RunStatus.RUNNING:
             return

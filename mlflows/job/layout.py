@@ -6,6 +6,7 @@
     lib/                import path with ``azureml`` and ``mlflows``
     code/               working directory: the snapshot, with outputs/ and logs/ in it
     user_logs/          std_log.txt, or std_log_process_<rank>.txt for several processes
+    azureml-logs/       20_image_build_log.txt, where an environment was built for the run
     system_logs/        supervisor.log, supervisor.json and supervisor.lock while it lives, gpu.jsonl, mpirun.log
     events/             rank-<rank>.jsonl, one line per call of the script-side Run
     uploads/            copies of files given to upload_file, under the name given
@@ -24,6 +25,8 @@ OUTPUTS = "outputs"  # in CODE
 LOGS = "logs"  # in CODE
 USER_LOGS = "user_logs"
 STD_LOG = "std_log.txt"
+BUILD_LOGS = "azureml-logs"
+BUILD_LOG = "20_image_build_log.txt"  # in BUILD_LOGS
 SYSTEM_LOGS = "system_logs"
 EVENTS = "events"
 UPLOADS = "uploads"

@@ -335,6 +335,14 @@ class Dataset:
 
 
 # What a person wrote, or an edit of the config; the exception; what its message says: field, value, remedy.
+def packages(dependencies: list[Any]) -> dict[str, Any]:
+    return environment_with(python__conda_dependencies=CondaDependencies(_underlying_structure={"dependencies": dependencies}))
+
+
+def pip(*lines: str, python: str = "3.10") -> dict[str, Any]:
+    return packages([f"python={python}", {"pip": [*lines]}])
+
+
 BAD: list[tuple[dict[str, Any] | Callable[[ScriptRunConfig], None], type[Exception], list[str]]] = [
     (
         {"source_directory": "/no/such/folder"},
@@ -415,12 +423,21 @@ BAD: list[tuple[dict[str, Any] | Callable[[ScriptRunConfig], None], type[Excepti
         ["conda_dependencies", "'conda.yml'", "CondaDependencies("],
     ),
     (environment_with(r="R"), UserErrorException, ["environment.r", "Set it to None"]),
-    (
-        environment_with(python__conda_dependencies=CondaDependencies.create(pip_packages=["torch"])),
-        UserErrorException,
-        ["'mine'", "torch", "not available in this version yet", "user_managed_dependencies = True", "interpreter_path"],
-    ),
-    (environment_with(docker__base_dockerfile="FROM a"), UserErrorException, ["docker.base_dockerfile", "user_managed_dependencies"]),
+    (pip("torch=1.2"), UserErrorException, ["conda_dependencies", "'torch=1.2'", "two equal signs"]),
+    (pip("torch>>1"), UserErrorException, ["conda_dependencies", "'torch>>1'", "Write for instance"]),
+    (pip("./no/wheel.whl"), UserErrorException, ["conda_dependencies", "there is no", "no/wheel.whl", "Give the path"]),
+    (pip("x @ file:///no/x.zip"), UserErrorException, ["conda_dependencies", "there is no /no/x.zip", "Give the path"]),
+    (pip("six", "-c no.txt"), UserErrorException, ["conda_dependencies", "'-c ", "no.txt", "Give the path"]),
+    (pip("six", "-r no.txt"), UserErrorException, ["conda_dependencies", "'-r ", "no.txt", "Give the path"]),
+    (pip("six", "--frobnicate"), UserErrorException, ["conda_dependencies", "'--frobnicate'", "Known are --constraint"]),
+    (pip("six", "--index-url"), UserErrorException, ["conda_dependencies", "'--index-url' has no value", "Write it on the same line"]),
+    (pip("six", python="2.6"), UserErrorException, ["conda_dependencies", "python 2.6", "from 3.6 on", "Ask for"]),
+    (pip("six", python="three"), UserErrorException, ["conda_dependencies", "'three' is not a version of python", "3.10"]),
+    (packages([{"pip": "six"}]), UserErrorException, ["conda_dependencies", "list of lines", "'six'", "Write for instance"]),
+    (packages([{"pip": [1]}]), UserErrorException, ["conda_dependencies", "list of lines", "[1]", "Write for instance"]),
+    (packages([{"npm": ["left-pad"]}]), UserErrorException, ["conda_dependencies", "npm", "neither", "{'pip': ["]),
+    (packages(["=1.2"]), UserErrorException, ["conda_dependencies", "'=1.2' is not a conda package", "numpy=1.21"]),
+    (environment_with(docker__base_dockerfile="FROM a"), UserErrorException, ["docker.base_dockerfile", "no container", "= None"]),
     (
         environment_with(python__user_managed_dependencies=True, python__interpreter_path="/no/python"),
         UserErrorException,

@@ -10,7 +10,7 @@ import pytest
 
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.environment import Environment
-from mlflows.environments.resolve import packages_to_install, resolve_interpreter
+from mlflows.environments.resolve import resolve_interpreter
 from mlflows.exceptions import UserErrorException
 from mlflows.spec import EnvironmentSpec
 
@@ -74,6 +74,12 @@ def test_a_name_is_looked_up_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert resolve_interpreter(user_managed("mypython")) == python
 
 
+def test_packages_need_a_python_of_their_own() -> None:
+    environment = Environment("x")
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["torch==2"])
+    assert resolve_interpreter(spec_of(environment)) is None
+
+
 def test_an_image_that_is_not_used_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert resolve_interpreter(spec_of(Environment.from_docker_image("x", "my/image:1"))) == sys.executable
     assert "the image my/image:1 is not used, a local run has no container" in caplog.text
@@ -114,13 +120,11 @@ class TestBadInput:
         with pytest.raises(UserErrorException, match="environment: 'AzureML-Minimal' is given by name only.*Give an Environment object"):
             resolve_interpreter(EnvironmentSpec(name="AzureML-Minimal"))
 
-    def test_packages_to_install(self) -> None:
+    def test_packages_that_cannot_be_right(self) -> None:
         environment = Environment("x")
-        environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["torch==2"], conda_packages=["numpy"])
-        with pytest.raises(UserErrorException) as caught:
+        environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["torch=2"], conda_packages=["numpy"])
+        with pytest.raises(UserErrorException, match="pip requirement 'torch=2' is not valid.*Write two equal signs"):
             resolve_interpreter(spec_of(environment))
-        for part in ("environment 'x'", "numpy, torch==2", "not available in this version yet", "user_managed_dependencies = True"):
-            assert part in caught.value.message
 
     def test_base_conda_environment(self) -> None:
         environment = Environment("x")
@@ -129,10 +133,7 @@ class TestBadInput:
             resolve_interpreter(spec_of(environment))
 
     def test_dockerfile(self) -> None:
-        with pytest.raises(UserErrorException, match="docker.base_dockerfile is set, so an image would have to be built"):
+        with pytest.raises(
+            UserErrorException, match="docker.base_dockerfile is set, so an image would have to be built.*has no container. Set"
+        ):
             resolve_interpreter(spec_of(Environment.from_dockerfile("x", "FROM a")))
-
-
-def test_packages_of_a_bare_specification() -> None:
-    assert packages_to_install({}) == []
-    assert packages_to_install({"dependencies": ["python=3.6", "scipy", {"pip": ["--pre", "azureml-sdk", "torch"]}]}) == ["scipy", "torch"]
