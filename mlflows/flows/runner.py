@@ -35,6 +35,7 @@ from prefect.utilities.engine import propose_state
 
 from mlflows import settings
 from mlflows.compute import spares
+from mlflows.environments import block
 from mlflows.flows import ending, steering
 from mlflows.flows.client import shared_client
 from mlflows.flows.guard import TAKEN
@@ -67,13 +68,20 @@ class Runner:
             server = await asyncio.start_unix_server(self._connection, path=_socket_path(), limit=64 << 20)
             logger.info("Ready: deployment %s/%s", script_run.name, _deployment())
             async with server:
-                await asyncio.gather(server.serve_forever(), self._watch_events(), self._poll())
+                await asyncio.gather(server.serve_forever(), self._watch_events(), self._poll(), self._make_types_known())
 
     async def _deploy(self) -> UUID:
         deployment = await script_run.ato_deployment(
             name=_deployment(), description="Runs on this machine, by the resident runner that `mlflows up` starts.", tags=["mlflows"]
         )
         return await deployment.aapply()
+
+    async def _make_types_known(self) -> None:
+        """So that the first one who registers an environment need not import Prefect for it."""
+        try:
+            await asyncio.to_thread(block.make_known, self._servers["prefect_api_url"])
+        except Exception as error:  # who registers one does it then
+            logger.warning("The block type of environments is not registered: %r", error)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One submitter: ``hello``, ``submit``, then ``go``, which alone starts something."""
