@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support import engine
+from tests.support.engine import Engine, Registry
+
 
 class MlflowServer(NamedTuple):
     """A running MLflow server; ``group`` is its process group."""
@@ -61,3 +64,27 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
     yield server
     server.send(signal.SIGCONT)
     server.send(signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Engine:
+    """The Docker engine that answers."""
+    return engine.find_engine()
+
+
+@pytest.fixture(scope="session")
+def base_image(docker_engine: Engine) -> str:
+    """Name of an image with Debian's python3, venv and pip; waits while it is being made."""
+    return engine.find_base_image(docker_engine)
+
+
+@pytest.fixture(scope="session")
+def image_registry() -> Registry:
+    """A registry that takes everybody."""
+    return engine.find_registry()
+
+
+@pytest.fixture(scope="session")
+def private_image_registry() -> Registry:
+    """A registry that asks for a user and a password."""
+    return engine.find_private_registry()

@@ -1,9 +1,11 @@
 #!/bin/sh
 # What the tests need system-wide, on a disposable Debian machine: run as root with CI=true. Elsewhere it does nothing.
-# May be run again at any time; what is there is left alone.
+# May be run again at any time; what is there is left alone. Engine, registries and base image go on in the background: who needs one
+# runs its piece, which waits (tests/conftest.py).
 set -eu
 
 [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || exit 0
+. "$(dirname "$0")/common.sh"
 
 packages=""
 want() { # command, then the packages that bring it
@@ -19,9 +21,8 @@ want git git
 want setpriv util-linux
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"
 
-[ -n "$packages" ] || exit 0
-echo "setup: apt-get install$packages"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-# shellcheck disable=SC2086  # a list of words
-apt-get install -qq --no-install-recommends $packages >/dev/null
+if [ -n "$packages" ]; then
+    # shellcheck disable=SC2086  # a list of words
+    install $packages
+fi
+by_hand background sh -c 'sh "$0/docker_engine.sh" && sh "$0/registry.sh" && sh "$0/base_image.sh"' "$here"

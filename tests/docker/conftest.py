@@ -1,0 +1,18 @@
+"""No test leaves anything in the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.engine import Engine
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(docker_engine: Engine) -> Iterator[None]:
+    """Containers, networks and volumes that a test made are gone after it; images stay, as for everybody who builds them."""
+    before = docker_engine.present()
+    yield
+    left = docker_engine.left_over(before)
+    assert not left, "left in the engine: " + "; ".join(left)

@@ -1,0 +1,96 @@
+"""What infra/dev brings up: it holds what the other tests need, and bringing it up again changes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from tests.support.engine import CREDENTIALS, DISPOSABLE, Engine, Registry
+
+STATE = CREDENTIALS.parent
+IMAGE = "mlflows-tests/infra"
+
+
+def test_base_image_has_what_an_environment_is_built_with(docker_engine: Engine, base_image: str) -> None:
+    command = "python3 -m venv /tmp/v && /tmp/v/bin/python -m pip --version && python3 --version && id -un"
+    assert "Python 3.11" in docker_engine.docker("run", "--rm", base_image, "sh", "-c", command)
+
+
+def test_a_build_reaches_the_package_index(docker_engine: Engine, base_image: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {base_image}\nRUN python3 -m venv /v && /v/bin/pip install --no-cache-dir six==1.16.0\n")
+    built = docker_engine.docker("build", "--quiet", str(tmp_path)).split()[-1]
+    assert "1.16.0" in docker_engine.docker("run", "--rm", built, "/v/bin/python", "-c", "import six; print(six.__version__)")
+    docker_engine.docker("rmi", built)
+
+
+@pytest.fixture
+def small_image(docker_engine: Engine, tmp_path: Path) -> Iterator[str]:
+    """An image with one file in it, which no other test has."""
+    name = f"{IMAGE}:{uuid.uuid4().hex[:8]}"
+    (tmp_path / "file").write_text(name)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY file /file\n")
+    docker_engine.docker("build", "--quiet", "--tag", name, str(tmp_path))
+    yield name
+    docker_engine.docker("rmi", name)
+
+
+def test_push_and_pull(docker_engine: Engine, small_image: str, image_registry: Registry) -> None:
+    image = f"{image_registry.address}/{small_image}"
+    docker_engine.docker("tag", small_image, image)
+    docker_engine.docker("push", image)
+    docker_engine.docker("rmi", image)
+    docker_engine.docker("pull", image)
+    docker_engine.docker("rmi", image)
+
+
+def test_private_registry_takes_its_own_password_only(
+    docker_engine: Engine, small_image: str, private_image_registry: Registry, tmp_path: Path
+) -> None:
+    address, password = private_image_registry.address, private_image_registry.password
+    image = f"{address}/{small_image}"
+    config = {"DOCKER_CONFIG": str(tmp_path / "config")}
+    login = ["login", "--username", str(private_image_registry.username), "--password-stdin", address]
+    docker_engine.docker("tag", small_image, image)
+    with pytest.raises(AssertionError, match="no basic auth credentials|authentication required|unauthorized"):
+        docker_engine.docker("push", image, environment=config)
+    with pytest.raises(AssertionError, match="401|[Uu]nauthorized"):
+        docker_engine.docker(*login, stdin="wrong", environment=config)
+    docker_engine.docker(*login, stdin=str(password), environment=config)
+    docker_engine.docker("push", image, environment=config)
+    docker_engine.docker("rmi", image)
+    assert private_image_registry.status(f"{IMAGE}/manifests/{image.rpartition(':')[2]}") == 200
+    assert Registry(address, private_image_registry.username, "wrong").status() == 401
+
+
+@pytest.mark.skipif(not DISPOSABLE, reason="the machine is not ours to set up")
+def test_bringing_up_again_leaves_alone_what_is_there(
+    docker_engine: Engine, base_image: str, image_registry: Registry, private_image_registry: Registry
+) -> None:
+    before = snapshot(docker_engine, base_image)
+    for piece in ("docker_engine.sh", "base_image.sh", "registry.sh"):
+        done = subprocess.run(["sh", str(ROOT / "infra/dev" / piece)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert snapshot(docker_engine, base_image) == before
+    assert CREDENTIALS.stat().st_mode & 0o777 == 0o600
+
+
+def snapshot(engine: Engine, image: str) -> list[str]:
+    """What a second start could have changed: the image, the processes, the password."""
+    files = [path.read_text() for path in sorted([*STATE.glob("dockerd.pid"), *STATE.glob("registry*.pid"), CREDENTIALS])]
+    return [engine.docker("image", "inspect", "--format", "{{.Id}}", image), engine.docker("info", "--format", "{{.ID}}"), *files]
+
+
+def test_what_a_test_leaves_is_noticed(docker_engine: Engine, base_image: str) -> None:
+    before = docker_engine.present()
+    name = f"mlflows-left-{uuid.uuid4().hex[:8]}"
+    docker_engine.docker("create", "--name", name, "--label", "mlflows.test=left", base_image, "true")
+    try:
+        assert [name in line for line in docker_engine.present() - before] == [True]
+    finally:
+        docker_engine.docker("rm", name)
+    assert docker_engine.left_over(before) == []
