@@ -35,6 +35,8 @@ from mlflows.environments.work import (
     Work,
     Write,
     end_left_behind,
+    never,
+    silent,
     write_holder,
 )
 
@@ -128,7 +130,7 @@ def outcome(name: str, since: float) -> Built | None:
 
 
 @contextlib.contextmanager
-def locked(name: str, write: Write = str, stopped: Stopped = bool) -> Iterator[int]:
+def locked(name: str, write: Write = silent, stopped: Stopped = never) -> Iterator[int]:
     """Hold the lock of what is built under a name; the descriptor of it is for the commands of the build.
 
     Raises:
@@ -214,10 +216,10 @@ def working(name: str, definition: Mapping[str, Any], write: Write, stopped: Sto
             raise
         except EnvironmentBuildError as error:
             _remove_results(folder)
-            message = work.masked(f"{error.message} The log of the build: {work.log}")
-            work.say(f"The build failed: {message}")
-            _write(folder / FAILED, {"message": message, "at": time.time()})
-            raise EnvironmentBuildError(message, error) from error
+            error.message = work.masked(f"{error.message} The log of the build: {work.log}")
+            work.say(f"The build failed: {error.message}")
+            _write(folder / FAILED, {"message": error.message, "at": time.time()})
+            raise
 
 
 def raise_failure(name: str, since: float) -> None:

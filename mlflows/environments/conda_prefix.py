@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -122,5 +123,5 @@ def _reason(output: str, most: int = 1500) -> str:
     """What the solver said, in one paragraph."""
     lines = output.splitlines()
     first = next((index for index, line in enumerate(lines) if line.startswith("error: ")), max(0, len(lines) - 10))
-    text = " ".join(" ".join(lines[first:]).removeprefix("error: ").split())
+    text = " ".join(re.sub("[│├└─]", "", " ".join(lines[first:]).removeprefix("error: ")).split())
     return (text if len(text) <= most else text[:most] + " ...").rstrip(".") + "."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,11 @@ def main() -> None:
     """Entry point of the process."""
     try:
         asyncio.run(make(json.load(sys.stdin)))
+        code = 0
     except Exception as error:  # each step of rattler has errors of its own, all of them for a person
         print(f"error: {error}", flush=True)
-        sys.exit(1)
+        code = 1
+    os._exit(code)  # a thread of rattler that is still at work when Python ends crashes it
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def _make(work: Work, request: str | None, folder: Path, variables: Mapping[str,
         work.say(note)
         source = [python] if os.path.isabs(python) else [python, "--managed-python"]
         quick = {} if os.path.isabs(python) else {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": CONNECT_SECONDS}
-        command = [uv(), "venv", "--no-project", "--clear", "--python", *source]
+        command = [uv(), "venv", "--quiet", "--no-project", "--clear", "--python", *source]
         code, output = work.run([*command, "--seed", str(folder)], {**variables, **quick})
         if code != 0 and os.path.isabs(python):
             work.say("Without pip: the index does not have it.")

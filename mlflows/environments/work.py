@@ -32,6 +32,15 @@ Resolve = Callable[[str], str]
 HIDDEN = "****"
 
 
+def silent(text: str) -> None:
+    """For who does not want to see the output."""
+
+
+def never() -> bool:
+    """For who does not stop a build."""
+    return False
+
+
 class EnvironmentBuildError(UserErrorException):
     """An environment could not be built: what failed, why, and where the log is."""
 

@@ -56,12 +56,21 @@ async def provide(context: RunContext, job: JobSpec, logger: Logger) -> tuple[Jo
     environment = job.environment
     if environment.name and not environment.definition and not environment.interpreter:
         environment = await asyncio.to_thread(_looked_up, environment, _client(context))
-        job = job.replace(environment=environment)
+        variables = environment.definition.pop("environmentVariables", None) or {}
+        job = job.replace(environment=environment, environment_variables={**variables, **job.environment_variables})
     interpreter = await asyncio.to_thread(resolve_interpreter, environment)
     if interpreter is None:
         built = await _built(context, environment, logger)
         interpreter = str(built.interpreter) if built is not None else None
     return job, interpreter
+
+
+async def register(context: RunContext, job: JobSpec) -> dict[str, str]:
+    """Register what the run runs in, if it has a name; the tag that says as which version. A failure is a warning."""
+    environment = job.environment
+    definition = {**environment.definition, "environmentVariables": job.environment_variables} if environment.definition else {}
+    version = await asyncio.to_thread(registry.remember, _client(context), environment.name, definition)
+    return {"environment_version": version} if version else {}
 
 
 def _launched_with(context: RunContext) -> str | None:
@@ -103,7 +112,8 @@ async def _built(context: RunContext, environment: EnvironmentSpec, logger: Logg
         logger.info("The build was stopped: %s", context.steering.reason)
         return None
     except EnvironmentBuildError as error:
-        raise EnvironmentBuildError(f"environment {environment.name!r}: {error.message}", error) from error
+        error.message = f"environment {environment.name!r}: {error.message}"
+        raise
     finally:
         wanted.stop.set()
         wish.cancel()
