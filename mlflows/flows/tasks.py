@@ -93,9 +93,10 @@ async def launch_training(context: RunContext, resolved: Resolved) -> Outcome:
 async def _tell_running(context: RunContext, launch: Launch) -> None:
     """That it runs, and where. MLflow may be away meanwhile: then it learns this before it learns the end."""
     end = time.monotonic() + FINISH_SECONDS
+    where = {**_where(context, launch), **await building.register(context, launch.spec)}
     while True:
         try:
-            await asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **_where(context, launch))
+            await asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **where)
             return
         except TrackingError as error:
             get_run_logger().warning("History is delayed: %s", error.message)

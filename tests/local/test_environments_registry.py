@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,43 @@ class TestRuns:
         found = run.get_environment()
         assert (found.name, found.version, found.environment_variables) == (name, "1", {"A": "1"})
 
+    def test_what_is_submitted_is_registered(self, ws: Workspace, name: str, submit: Callable[[Any], Run]) -> None:
+        environment = Environment(name)
+        environment.python.user_managed_dependencies = True
+        environment.environment_variables = {"A": "1"}
+        environment.docker.shm_size = "1g"
+        for _ in range(2):
+            run = submit(environment)
+            run.wait_for_completion()
+            assert run.get_environment().version == "1"
+        assert ws.environments[name].environment_variables == {"A": "1"}
+        environment.python.conda_dependencies.add_pip_package("numpy")
+        run = submit(environment)
+        run.wait_for_completion()
+        assert run.get_environment().version == ws.environments[name].version == "2"
+
+    def test_by_name_in_the_form_of_prefect(self, ws: Workspace, name: str, tmp_path: Path) -> None:
+        environment = Environment(name)
+        environment.python.user_managed_dependencies = True
+        environment.environment_variables = {"WORD": "registered", "OTHER": "of the environment"}
+        environment.register(ws)
+        (tmp_path / "train.py").write_text("import os\nprint(os.environ['WORD'], '/', os.environ['OTHER'])\n")
+        job = {
+            "source_directory": str(tmp_path),
+            "script": "train.py",
+            "experiment": "registry",
+            "environment": {"name": name},
+            "environment_variables": {"OTHER": "of the run"},
+        }
+        client = ws._prefect()
+        deployment = blocks.ask(client, "GET", "/deployments/name/script-run/local")
+        body = {"parameters": {"job": job}, "state": {"type": "SCHEDULED"}}
+        flow_run = blocks.ask(client, "POST", f"/deployments/{deployment['id']}/create_flow_run", body)["id"]
+        run = found_by_flow_run(ws, flow_run)
+        run.wait_for_completion()
+        assert "registered / of the run" in run.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"]
+        assert (run.get_environment().name, run.get_environment().version) == (name, "1")
+
     def test_a_name_that_nobody_has(self, ws: Workspace, submit: Callable[[Any], Run]) -> None:
         with pytest.raises(UserErrorException, match="environment: 'nobody-has-this': Error retrieving .* Code: 404"):
             submit(EnvironmentReference("nobody-has-this"))
@@ -274,6 +312,16 @@ class TestRuns:
         assert registry.remember(client, name, as_a_run_has_it) == "1"
         assert registry.remember(client, name + "!", as_a_run_has_it) == "1"
         assert definition(ws, name + "!", "1")["environmentVariables"] == {"A": "1"}
+
+
+def found_by_flow_run(ws: Workspace, flow_run: str) -> Run:
+    for _ in range(300):
+        runs = Experiment(ws, "registry").get_runs()
+        found = next((run for run in runs if run._record().tags.get("mlflows.flow_run_id") == flow_run), None)
+        if found is not None:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"flow run {flow_run} opened no run: {blocks.ask(ws._prefect(), 'GET', f'/flow_runs/{flow_run}')['state']}")
 
 
 def definition(ws: Workspace, name: str, version: str) -> dict[str, Any]:
