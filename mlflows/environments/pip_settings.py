@@ -18,6 +18,7 @@ _AS_UV = {
     "trusted-host": "UV_INSECURE_HOST",
     "cert": "SSL_CERT_FILE",
 }
+MACHINE_FILE = Path("/etc/pip.conf")
 _OLDER = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
 """uv's older names: who uses one means the newer."""
 
@@ -75,5 +76,5 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     home = Path(environment.get("HOME") or os.path.expanduser("~"))
     shared = [Path(folder, "pip", "pip.conf") for folder in reversed((environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"))]
     person = [home / ".pip" / "pip.conf", Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"]
-    places = [*shared, Path("/etc/pip.conf"), *person, Path(sys.prefix) / "pip.conf", *([Path(chosen)] if chosen else [])]
+    places = [*shared, MACHINE_FILE, *person, Path(sys.prefix) / "pip.conf", *([Path(chosen)] if chosen else [])]
     yield from (place for place in places if place.is_file())

@@ -1,0 +1,131 @@
+"""What decides the name of an environment, and what does not."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlflows.environments.digest import digest
+from mlflows.environments.environment import Environment
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+@pytest.fixture
+def definition(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "a-1-py3-none-any.whl").write_text("one")
+    environment = Environment("x")
+    found = environment._serialize_to_dict()
+    pip = ["--extra-index-url https://host/simple", "six==1.0", "toolz", str(tmp_path / "a-1-py3-none-any.whl"), "azureml-core==1.0"]
+    found["python"]["condaDependencies"] = {"channels": ["b", "a"], "dependencies": ["python=3.8", "numpy", "scipy", {"pip": pip}]}
+    return found
+
+
+def pip(definition: dict[str, Any]) -> Any:
+    return definition["python"]["condaDependencies"]["dependencies"][-1]["pip"]
+
+
+def conda(definition: dict[str, Any]) -> Any:
+    return definition["python"]["condaDependencies"]
+
+
+SAME: dict[str, Change] = {
+    "name": lambda d: d.update(name="y"),
+    "version": lambda d: d.update(version="7"),
+    "variables": lambda d: d.update(environmentVariables={"A": "1"}),
+    "password of an index": lambda d: pip(d).__setitem__(0, "--extra-index-url https://me:pass@host/simple"),
+    "reference in an index": lambda d: pip(d).__setitem__(0, "--extra-index-url https://me:{{ prefect.blocks.secret.a }}@host/simple"),
+    "password of a registry": lambda d: d["docker"]["baseImageRegistry"].update(password="p", username="u"),
+    "azureml package": lambda d: pip(d).__setitem__(4, "azureml-sdk==2.0"),
+    "no azureml package": lambda d: pip(d).pop(4),
+    "order of conda packages": lambda d: conda(d)["dependencies"].insert(0, conda(d)["dependencies"].pop(2)),
+    "inference stack": lambda d: d.update(inferencingStackVersion="latest"),
+}
+OTHER: dict[str, Change] = {
+    "pin": lambda d: pip(d).__setitem__(1, "six==1.1"),
+    "order of pip lines": lambda d: pip(d).insert(1, pip(d).pop(2)),
+    "index": lambda d: pip(d).__setitem__(0, "--extra-index-url https://other/simple"),
+    "python": lambda d: conda(d)["dependencies"].__setitem__(0, "python=3.9"),
+    "conda package": lambda d: conda(d)["dependencies"].__setitem__(1, "numpy=1"),
+    "order of channels": lambda d: conda(d)["channels"].reverse(),
+    "content of a wheel": lambda d: Path(pip(d)[3]).write_text("two"),
+}
+
+
+@pytest.mark.parametrize("kind", ["venv", "image"])
+@pytest.mark.parametrize("change", SAME)
+def test_what_does_not_count(definition: dict[str, Any], change: str, kind: Any) -> None:
+    before, changed = digest(definition, kind), copy.deepcopy(definition)
+    SAME[change](changed)
+    assert digest(changed, kind) == before and len(before) == 16
+
+
+@pytest.mark.parametrize("kind", ["venv", "image"])
+@pytest.mark.parametrize("change", OTHER)
+def test_what_counts(definition: dict[str, Any], change: str, kind: Any) -> None:
+    before, changed = digest(definition, kind), copy.deepcopy(definition)
+    OTHER[change](changed)
+    assert digest(changed, kind) != before
+
+
+def test_the_place_of_a_wheel_does_not_count(definition: dict[str, Any], tmp_path: Path) -> None:
+    before = digest(definition, "venv")
+    (tmp_path / "sub").mkdir()
+    Path(pip(definition)[3]).rename(tmp_path / "sub" / "a-1-py3-none-any.whl")
+    pip(definition)[3] = str(tmp_path / "sub" / "a-1-py3-none-any.whl")
+    assert digest(definition, "venv") == before
+
+
+def test_a_project_in_a_folder(definition: dict[str, Any], tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+    (project / "code.py").write_text("1")
+    (project / "pyproject.toml").write_text("")
+    pip(definition)[3] = str(project)
+    copied = digest(definition, "venv")
+    pip(definition)[3] = f"-e {project}"
+    used_from_there = digest(definition, "venv")
+    (project / ".git" / "index").write_text("x")
+    assert digest(definition, "venv") == used_from_there
+    (project / "code.py").write_text("2")
+    assert digest(definition, "venv") == used_from_there, "an edit of what is used from where it lies needs no build"
+    (project / "pyproject.toml").write_text("[project]")
+    assert digest(definition, "venv") != used_from_there
+    pip(definition)[3] = str(project)
+    assert digest(definition, "venv") != copied
+
+
+def test_conda_channels_without_conda_packages_do_not_count() -> None:
+    plain = {"python": {"condaDependencies": {"channels": ["a"], "dependencies": ["python=3.8", {"pip": ["six"]}]}}}
+    other = {"python": {"condaDependencies": {"channels": ["b"], "dependencies": ["python=3.8", {"pip": ["six"]}]}}}
+    assert digest(plain, "venv") == digest(other, "venv")
+
+
+def test_an_image_has_more_to_it(definition: dict[str, Any], tmp_path: Path) -> None:
+    def changed(**docker: Any) -> tuple[str, str]:
+        other = copy.deepcopy(definition)
+        other["docker"].update(docker)
+        return digest(other, "venv"), digest(other, "image")
+
+    venv, image = changed()
+    for docker in ({"baseImage": "other"}, {"baseDockerfile": "FROM a"}, {"platform": {"os": "Linux", "architecture": "arm64"}}):
+        assert changed(**docker)[0] == venv and changed(**docker)[1] != image
+    assert digest(definition, "image", base_digest="sha256:1") != digest(definition, "image", base_digest="sha256:2")
+    context = tmp_path / "context"
+    context.mkdir()
+    for name, text in {"Dockerfile": "FROM a", "kept.txt": "1", "left.log": "1", ".dockerignore": "*.log\n"}.items():
+        (context / name).write_text(text)
+    docker = {"buildContext": {"location": str(context), "dockerfilePath": "Dockerfile"}}
+    before = changed(**docker)[1]
+    (context / "left.log").write_text("2")
+    assert changed(**docker)[1] == before
+    (context / "kept.txt").write_text("2")
+    after = changed(**docker)[1]
+    assert after != before
+    os.chmod(context / "kept.txt", 0o755)
+    assert changed(**docker)[1] != after
