@@ -42,6 +42,7 @@ _AZURES = (
 """What Workspace of SDK v1 has and this one does not."""
 
 _SERVER_KEYS = ("prefect_api_url", "mlflow_tracking_uri", "prefect_ui_url", "mlflow_ui_url")
+_OWN_KEYS = (*_SERVER_KEYS, "container_registry")
 
 
 class Workspace:
@@ -83,7 +84,8 @@ class Workspace:
         """The workspace that a ``config.json`` names.
 
         Looked for, as SDK v1 does, in ``.azureml`` of the folder and all folders above it, then in ``aml_config``, then in the folders
-        themselves. Besides Azure's three keys the file may have ``prefect_api_url`` and ``mlflow_tracking_uri``.
+        themselves. Besides Azure's three keys the file may have ``prefect_api_url``, ``mlflow_tracking_uri`` and
+        ``container_registry``: ``{"address": "host:port/path", "credentials": "<a DockerRegistryCredentials block>"}``.
 
         Args:
             path: the file, or the folder to start from. Without it: the working directory, and if there is no file anywhere, the
@@ -186,7 +188,7 @@ class Workspace:
             UserErrorException: ``path`` is not a folder.
         """
         azure = {"subscription_id": self.subscription_id, "resource_group": self.resource_group, "workspace_name": self.name}
-        workspace_config.write(path, file_name, {**azure, **self._server_settings()})
+        workspace_config.write(path, file_name, {**azure, **self._own_settings()})
 
     def update(
         self,
@@ -347,6 +349,13 @@ class Workspace:
     def _server_settings(self) -> dict[str, str]:
         return {key: self._record[key] for key in _SERVER_KEYS if self._record.get(key)}
 
+    def _container_registry(self) -> dict[str, Any] | None:
+        """Where images are pushed to: ``{"address": ..., "credentials": <name of a block>}``."""
+        return self._record.get("container_registry")
+
+    def _own_settings(self) -> dict[str, Any]:
+        return {key: self._record[key] for key in _OWN_KEYS if self._record.get(key)}
+
     def _servers(self) -> settings.Servers:
         """The servers of this workspace, started if nobody configured any."""
         with self._lock:
@@ -403,12 +412,12 @@ def _opened(path: str | None) -> Workspace:
     config = {} if path is None else workspace_config.read(path)
     name = config.get("workspace_name") or LOCAL
     opened = Workspace(config.get("subscription_id") or "", config.get("resource_group") or "", name)
-    servers = {key: config[key] for key in _SERVER_KEYS if config.get(key)}
-    if path is not None and servers != opened._server_settings():
+    own = {key: config[key] for key in _OWN_KEYS if config.get(key)}
+    if path is not None and own != opened._own_settings():
         with workspace_file.changing(name) as record:
-            for key in _SERVER_KEYS:
+            for key in _OWN_KEYS:
                 record.pop(key, None)
-            record.update(servers)
+            record.update(own)
             opened._record = dict(record)
     return opened
 

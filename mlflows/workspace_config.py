@@ -59,6 +59,7 @@ def read(path: str) -> dict[str, Any]:
     for key in ("subscription_id", "resource_group", "workspace_name", *OWN_KEYS):
         if not isinstance(content.get(key, ""), str):
             raise UserErrorException(f"{path}: {key} must be a string, not {content[key]!r}.")
+    _check_registry(path, content.get("container_registry"))
     return content
 
 
@@ -78,6 +79,17 @@ def write(path: StrPath | None, file_name: str | None, content: Mapping[str, Any
     os.makedirs(target, exist_ok=True)
     with open(os.path.join(target, name), "w", encoding="utf-8") as handle:
         json.dump(content, handle, indent=4)
+
+
+def _check_registry(path: str, registry: Any) -> None:
+    if registry is None:
+        return
+    form = 'Write {"address": "host:port/path", "credentials": "<name of a DockerRegistryCredentials block>"}; credentials may be left out.'
+    if not isinstance(registry, dict) or not all(isinstance(value, str) for value in registry.values()) or not registry.get("address"):
+        raise UserErrorException(f"{path}: container_registry is not the description of a registry. {form}")
+    unknown = sorted(set(registry) - {"address", "credentials"})
+    if unknown:  # a password among them would be in a file that people share
+        raise UserErrorException(f"{path}: container_registry has unknown keys: {', '.join(unknown)}. {form}")
 
 
 def _search(start: str, file_name: str | None) -> str | None:

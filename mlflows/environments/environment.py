@@ -24,6 +24,10 @@ from mlflows.environments.sections import (
 from mlflows.exceptions import UserErrorException
 from mlflows.rest import RestClient
 
+if TYPE_CHECKING:
+    from mlflows.environments.build_details import DockerImageDetails, ImageBuildDetails
+    from mlflows.environments.building import Workspace as BuildWorkspace
+
 __all__ = ["DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", "Environment", "EnvironmentReference"]
 
 logger = logging.getLogger(__name__)
@@ -35,12 +39,6 @@ DOCKERFILE = "BaseDockerfile"
 _KNOWN_EXTRAS = frozenset({"workspace"})
 
 
-_LATER = {
-    **dict.fromkeys(("build", "build_local", "get_image_details", "add_private_pip_wheel"), "Building environments is"),
-}
-"""What Environment of SDK v1 has besides, of the class and of its objects."""
-
-
 class HasPrefect(Protocol):
     """What registered environments need of a workspace."""
 
@@ -48,14 +46,7 @@ class HasPrefect(Protocol):
         """Its Prefect server."""
 
 
-class _Kind(type):
-    if not TYPE_CHECKING:  # as in Element
-
-        def __getattr__(cls, name: str) -> Any:
-            raise AttributeError(_later(name) if name in _LATER else f"type object {cls.__name__!r} has no attribute {name!r}")
-
-
-class Environment(Element, metaclass=_Kind):
+class Environment(Element):
     """A name and what stands behind it: a python with packages, an image, environment variables.
 
     ``r`` is SDK v1's section for R, which mlflows does not run.
@@ -70,13 +61,6 @@ class Environment(Element, metaclass=_Kind):
     inferencing_stack_version: str | None
     _properties: ClassVar[tuple[str, ...]] = ("environment_variables",)
     _obsolete_keys: ClassVar[frozenset[str]] = frozenset({"assetId", "autoRebuild"})
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if name in _LATER:
-                raise AttributeError(_later(name))
-            return super().__getattr__(name)
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         """Make the default environment: python 3.8.13 with azureml-defaults.
@@ -196,6 +180,60 @@ class Environment(Element, metaclass=_Kind):
         if registry.LATEST in labels:
             raise UserErrorException(f"labels: {registry.LATEST!r} is always the newest version's. Choose another label.")
         registry.label(client, name, str(version), labels)
+
+    def build(self, workspace: BuildWorkspace, image_build_compute: str | None = None) -> ImageBuildDetails:
+        """Build the image, unless it is there already; the environment is registered, with a warning, if it is not.
+
+        The build goes on in the background, and this process does not end before it.
+
+        Args:
+            workspace: whose registry, if it has one, gets the image.
+            image_build_compute: accepted and not used.
+
+        Raises:
+            UserErrorException: no container engine, or it does not run; the definition cannot be right; not a workspace.
+        """
+        from mlflows.environments import building
+
+        return building.build(self, workspace)
+
+    def build_local(self, workspace: BuildWorkspace, platform: str | None = None, **kwargs: Any) -> None:
+        """Build here and now, and print the output: the packages for runs of this machine, or the image.
+
+        Args:
+            workspace: whose registry gets the image if it is to be pushed.
+            platform: Linux, Windows or OSX: this machine's.
+            kwargs: ``useDocker=True`` builds the image, ``pushImageToWorkspaceAcr=True`` pushes it, too.
+
+        Raises:
+            UserErrorException: the environment is not registered; the build failed: what, why, and where the log is.
+        """
+        from mlflows.environments import building
+
+        docker, push = (bool(kwargs.pop(name, False)) for name in ("useDocker", "pushImageToWorkspaceAcr"))
+        if kwargs:
+            raise UserErrorException(f"build_local: unknown arguments {sorted(kwargs)}. Known are useDocker and pushImageToWorkspaceAcr.")
+        building.build_local(self, workspace, platform, docker, push)
+
+    def get_image_details(self, workspace: BuildWorkspace) -> DockerImageDetails:
+        """Name of the image, whether it is there, and its Dockerfile. Nothing is built."""
+        from mlflows.environments import building
+
+        return building.image_details(self, workspace)
+
+    @staticmethod
+    def add_private_pip_wheel(workspace: BuildWorkspace, file_path: str | os.PathLike[str], exist_ok: bool = False) -> str:
+        """Keep a wheel in the workspace's default datastore.
+
+        Returns:
+            What to give to ``CondaDependencies.add_pip_package``.
+
+        Raises:
+            UserErrorException: there is no such file, or it is not a wheel; one of its name is there and ``exist_ok`` is not set.
+        """
+        from mlflows.environments import building
+
+        return building.add_private_pip_wheel(workspace, file_path, exist_ok)
 
     @staticmethod
     def from_dockerfile(
@@ -422,10 +460,3 @@ def _write_text(path: str, text: str | None) -> None:
     if text is not None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-
-
-def _later(name: str) -> str:
-    return (
-        f"Environment.{name}: {_LATER[name]} not available in this version yet. Use Environment('name') with "
-        "python.user_managed_dependencies = True and python.interpreter_path = the python of an environment that has the packages."
-    )
