@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import ALL, submit
+from benchmarks.figures import ALL, environments, submit
 from benchmarks.report import Goal, Table, render
 from benchmarks.timing import Command, Timing, in_turn, time_command
 
@@ -61,6 +61,19 @@ def test_submit_is_held_against_the_fastest_peer(mine: float, met: list[bool]) -
     assert [label for label, _ in table.rows] == ["mlflows", "fast", "slow"]
     assert [goal.met for goal in table.goals] == met
     assert "fast" in table.goals[1].text
+
+
+@pytest.mark.parametrize(("mine", "met"), [(2.0, True), (7.0, False)])
+def test_environments_are_held_against_what_is_done_by_hand(mine: float, met: bool) -> None:
+    table = environments.table("venv", {"mlflows": {"cold": [mine] * 3}, environments.BY_HAND["venv"]: {"cold": [5.0, 6.0, 7.0]}}, runs=3)
+    assert table.rows == [("cold", [f"{mine:.2f}", "6.00", f"{6 / mine:.2f} x"])]
+    assert [goal.met for goal in table.goals] == [met]
+
+
+def test_a_known_environment_is_told_in_milliseconds() -> None:
+    table = environments.known_table({"venv": [0.02, 0.03, 0.04], "image": [0.2] * 3}, runs=3)
+    assert [cells for _, cells in table.rows] == [["30.0"], ["200.0"]]
+    assert [goal.met for goal in table.goals] == [True, False]
 
 
 def test_every_figure_has_a_name_of_its_own() -> None:
