@@ -181,7 +181,7 @@ def _timed(argv: Sequence[str], variables: Mapping[str, str]) -> tuple[float, st
 
 
 def _run(argv: Sequence[str], variables: Mapping[str, str] | None = None, stdin: str = "") -> str:
-    """The last line printed; RuntimeError with all of it where the command fails. Python keeps what it compiles, as it does for a person."""
+    """The last line printed; RuntimeError with everything if the command fails. Python keeps what it compiles, as it does for a person."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(variables or {})}
     done = subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if done.returncode:
