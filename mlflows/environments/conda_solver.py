@@ -24,7 +24,7 @@ async def make(asked: dict[str, Any]) -> None:
 
     config = rattler.ChannelConfig(asked["alias"], "/")
     channels = [rattler.Channel(channel, config) for channel in asked["channels"]]
-    specs = [rattler.MatchSpec(spec) for spec in asked["specs"]]
+    specs = [_parsed(spec) for spec in asked["specs"]]
     records = await rattler.solve(
         channels,
         specs,
@@ -36,6 +36,15 @@ async def make(asked: dict[str, Any]) -> None:
     # conda runs link scripts, too; some packages are incomplete without
     await rattler.install(records, asked["prefix"], show_progress=False, execute_link_scripts=True)
     _forget(Path(asked["prefix"]), asked["hidden"])
+
+
+def _parsed(spec: str) -> Any:
+    import rattler
+
+    try:
+        return rattler.MatchSpec(spec)
+    except Exception as error:  # of a class that the library shows only at run time
+        raise ValueError(f"{spec!r}: {error}") from error
 
 
 def _forget(prefix: Path, secrets: list[str]) -> None:

@@ -72,7 +72,7 @@ def _context(folder: Path, dockerfile: str) -> Iterator[list[str]]:
 def _line(line: str) -> list[str]:
     """A line for pip without name and password of an address, and what the file it names holds."""
     path = requirements.path_in(line)
-    if path is None:
+    if path is None or os.path.isdir(path) and line.startswith(("-f", "--find-links")):  # a folder of wheels is an index
         return [re.sub(r"://[^/]*@", "://", line)]
     if line.startswith(("-e", "--editable")):  # used from where it lies: only what decides its dependencies is of account
         return [line, *(content_of(Path(path, name)) for name in _DEPENDENCIES)]
