@@ -22,6 +22,7 @@ from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
+from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.clients import get_events_subscriber
@@ -30,7 +31,7 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.states import Pending
+from prefect.states import Pending, to_state_create
 from prefect.utilities.engine import propose_state
 
 from mlflows import settings
@@ -117,14 +118,17 @@ class Runner:
 
     async def _create(self, request: dict[str, Any]) -> FlowRun:
         run_id, spec = request["run_id"], request["spec"]
-        flow_run = await self._client.create_flow_run_from_deployment(
-            self._deployment,
+        wish = DeploymentFlowRunCreate(
             parameters={"job": spec, "run_id": run_id},
-            state=Pending(),
+            state=to_state_create(Pending()),
             name=run_id,
             tags=[spec["experiment"]],
             idempotency_key=run_id,
+            enforce_parameter_schema=False,  # checked when it was made; by the server it costs a third of its work for a run
         )
+        body = wish.model_dump(mode="json", exclude_unset=True)
+        made = await self._client.request("POST", "/deployments/{id}/create_flow_run", path_params={"id": self._deployment}, json=body)
+        flow_run = FlowRun.model_validate(made.json())
         steering.of(str(flow_run.id)).environment = request["environment"]
         return flow_run
 

@@ -82,11 +82,14 @@ def _spawn_prefect(port: int) -> dict[str, Any]:
         "PREFECT_HOME": str(folder),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # the states of task runs are written together: one by one, they are a fifth of the server's work
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "20",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",  # whole seconds: of less it makes 0, and a loop without a pause
         "PREFECT_UI_API_URL": url + "/api",
         "PREFECT_API_URL": url + "/api",
     }
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    return _spawn("prefect", command, environment, url=url, health=url + "/api/health")
+    return _spawn("prefect", command, environment, url=url, health="/api/health")
 
 
 def _spawn_mlflow(port: int) -> dict[str, Any]:
@@ -101,7 +104,8 @@ def _spawn_mlflow(port: int) -> dict[str, Any]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     _write_ahead(folder / "mlflow.db")
-    return _spawn("mlflow", command, environment, url=url, health=url + "/health")
+    # /health answers before the server has opened its database: the first run would wait for that
+    return _spawn("mlflow", command, environment, url=url, health="/api/2.0/mlflow/experiments/get?experiment_id=0")
 
 
 def _write_ahead(database: Path) -> None:
@@ -164,7 +168,7 @@ def _ready(name: str, entry: Mapping[str, Any]) -> bool:
     if name == "runner":
         return runner_answers()
     try:
-        RestClient(entry["health"], timeout=2).raw("GET", "")
+        RestClient(entry["url"], timeout=2).raw("GET", entry["health"])
     except (RestError, Unreachable):
         return False
     return True

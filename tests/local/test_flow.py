@@ -62,8 +62,9 @@ def test_completed_run_in_prefect(services: Services, prefect: RestClient, tmp_p
     output = services.mlflows("run", str(write(tmp_path, "print('hello from the script')")), "wait")
     found = flow_run(prefect, run_id(output))
     assert found["state_name"] == "Completed"
-    tasks = prefect.post("/task_runs/filter", {"flow_runs": {"id": {"any_": [found["id"]]}}})
-    assert {task["name"] for task in tasks} == {"resolve_datasets", "build_environment", "launch_training"}
+    names = {"resolve_datasets", "build_environment", "launch_training"}
+    mine = {"flow_runs": {"id": {"any_": [found["id"]]}}}
+    until(lambda: {task["name"] for task in prefect.post("/task_runs/filter", mine) if task["state_name"] == "Completed"} == names)
     artifacts = prefect.post("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [found["id"]]}}})
     assert {artifact["key"] for artifact in artifacts} == {"mlflow-run", "script-run"}
     logs = until(
