@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,13 +91,16 @@ def _round(scratch: Path, environment: dict[str, str], count: int) -> Sample:
 
 def _cpu_seconds(pids: list[int]) -> float:
     """User and system time of the processes and of their children that have ended."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += sum(int(field) for field in fields[11:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    fields = [line.rpartition(")")[2].split() for line in _of_living(pids, "stat")]
+    return sum(int(field) for line in fields for field in line[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def _megabytes(pids: list[int]) -> float:
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return sum(int(line.split()[1]) for line in _of_living(pids, "statm")) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _of_living(pids: list[int], name: str) -> Iterator[str]:
+    """A file of /proc for each process that still lives: the runner's spare supervisors come and go."""
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield Path(f"/proc/{pid}/{name}").read_text()
