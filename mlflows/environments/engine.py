@@ -158,6 +158,8 @@ def check_reached(errors: str) -> None:
     Raises:
         EngineError: it cannot.
     """
+    if "response from daemon" in errors:
+        return
     if _FORBIDDEN.search(errors):
         raise EngineError(
             "This user may not use the container engine (permission denied on its socket). Add the user to the group 'docker' and log in "

@@ -42,6 +42,7 @@ _ENGINES = (
     *("transferring ", "DONE", "CACHED", "sha256:", "[", "Step "),
 )
 """How lines begin that the engine adds to what a step says."""
+_CLASSIC_STEP = "---> Running in "
 _NO_SPACE_REMEDY = "the disk of the container engine is full. Make space, for instance with `docker system prune`, and try again."
 
 
@@ -142,7 +143,8 @@ def _of_uv(text: str) -> list[str]:
 
 def _said(text: str) -> str:
     """The last lines of the step that failed, without what the engine adds."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    step = text.rpartition(_CLASSIC_STEP)[2].partition("\n")[2] if _CLASSIC_STEP in text else text
+    lines = [line.strip() for line in step.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(_ENGINES) and not re.match(r"\d+ \|", line)]
     return " ".join(said[-5:])[-800:].rstrip(".") + "."
 
