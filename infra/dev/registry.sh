@@ -23,7 +23,6 @@ PYTHON
 
 make_credentials() {
     [ -s "$credentials" ] && [ -s "$passwords" ] && return
-    need htpasswd apache2-utils
     (
         umask 077
         password=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
@@ -51,10 +50,10 @@ YAML
 }
 
 get_registry() {
-    command -v docker-registry >/dev/null 2>&1 && return
+    command -v docker-registry >/dev/null 2>&1 && command -v htpasswd >/dev/null 2>&1 && return
     # Debian's service would listen on all addresses
     [ ! -d /run/systemd/system ] || systemctl mask --quiet docker-registry
-    install docker-registry
+    install docker-registry apache2-utils
 }
 
 alone registry
@@ -65,8 +64,8 @@ if ! answers 5100 200 2>/dev/null; then
     tell "127.0.0.1:5100"
 fi
 if ! [ -s "$credentials" ] || ! answers 5101 401 2>/dev/null; then
-    make_credentials
     get_registry
+    make_credentials
     serve registry-private 5101 "auth:
   htpasswd:
     realm: mlflows tests

@@ -19,6 +19,7 @@ want chromium chromium
 want mpirun openmpi-bin
 want git git
 want setpriv util-linux
+want ip iproute2
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"
 
 if [ -n "$packages" ]; then
