@@ -12,6 +12,7 @@ sh "$here/docker_engine.sh" 9>&-
 need debootstrap debootstrap
 
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 2>/dev/null | head -n 1)
+case $mirror in http*) ;; *) mirror=http://deb.debian.org/debian ;; esac # debootstrap knows none of apt's other ways
 root=$state/base_image
 clear_root() { # an interrupted debootstrap may leave its mounts
     umount "$root/proc" "$root/sys" 2>/dev/null || true
@@ -25,7 +26,7 @@ trap 'exit 1' INT TERM
 mkdir -p "$root/etc/dpkg/dpkg.cfg.d"
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
 
-tell "$image from ${mirror:=http://deb.debian.org/debian}"
+tell "$image from $mirror"
 packages=python3,python3-venv,python3-pip,ca-certificates
 # behind everybody else on the machine: tests that need no image run meanwhile
 nice debootstrap --variant=minbase --include=$packages $suite "$root" "$mirror" >"$state/base_image.log" 2>&1 9>&- || {
