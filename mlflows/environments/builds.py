@@ -161,8 +161,8 @@ def _acquire(descriptor: int, name: str, write: Write, stopped: Stopped) -> None
             tail = Tail(folder_of(name) / LOG)
         if stopped():
             raise BuildStopped
-        write_new(tail, write)
-        end_left_behind(descriptor)
+        if not end_left_behind(descriptor):
+            write_new(tail, write)
         time.sleep(ASK_SECONDS)
 
 

@@ -185,17 +185,18 @@ def write_holder(lock: int, child: int | None = None) -> None:
     os.pwrite(lock, text, 0)
 
 
-def end_left_behind(lock: int) -> None:
-    """If the holder of a lock was killed, end what it has left running, which keeps the lock."""
+def end_left_behind(lock: int) -> bool:
+    """If the holder of a lock was killed, end what it has left running, which keeps the lock; whether it was."""
     try:
         holder, *children = json.loads(os.pread(lock, 1000, 0))
     except ValueError:
-        return
+        return False
     if start_ticks(holder[0]) == holder[1]:
-        return
+        return False
     for pid, ticks in children:
         if ticks is not None and start_ticks(pid) == ticks:
             end_group(pid)
+    return True
 
 
 def end_group(pid: int) -> None:
