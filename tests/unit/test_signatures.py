@@ -327,10 +327,6 @@ AZURE_ONLY = "names something that only Azure has"
 
 ABSENT: dict[tuple[str, str], str] = {
     ("Data", "create"): "comes with datasets",
-    ("Environment", "add_private_pip_wheel"): "comes with environment builds",
-    ("Environment", "get_image_details"): "comes with environment builds",
-    ("Environment", "build"): "comes with environment builds",
-    ("Environment", "build_local"): "comes with environment builds",
     ("Workspace", "service_context"): AZURE_ONLY,
     ("Workspace", "discovery_url"): AZURE_ONLY,
     ("Workspace", "update_dependencies"): AZURE_ONLY,
