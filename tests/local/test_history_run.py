@@ -427,6 +427,36 @@ class TestWaiting:
         }
         assert details["properties"] == {"ContentSnapshotId": "s" * 64}
 
+    @pytest.mark.parametrize("local", [True, False])
+    def test_the_log_of_a_build_is_shown_first(
+        self, workspace: Workspace, experiment: Experiment, tmp_path: Path, local: bool, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ref, folder = script_run(workspace), JobFolder(tmp_path / runs.new_run_id("job"))
+        where = {"host": socket.gethostname(), "job_folder": str(folder.path)} if local else {}
+        status.set_status(workspace.tracking, ref, RunStatus.PREPARING, **where)
+
+        def job() -> None:
+            collector = Collector(workspace.tracking, ref, folder.path, SPEC)
+            folder.write("azureml-logs/20_image_build_log.txt", "installing é\n")
+            collector.start()
+            time.sleep(2.5)
+            folder.write("azureml-logs/20_image_build_log.txt", "installing é\ninstalled")
+            folder.write("user_logs/std_log.txt", "line\n")
+            assert not collector.finish(20, Outcome(RunStatus.COMPLETED))
+            folder.write("closed.json", "{}")
+
+        thread = threading.Thread(target=job)
+        thread.start()
+        run = ScriptRun(experiment, ref.run_id, _ref=ref, _folder=folder.path if local else None, _definition={})
+        details = run.wait_for_completion(show_output=True)
+        thread.join()
+        build, script = "azureml-logs/20_image_build_log.txt", "user_logs/std_log.txt"
+        assert (
+            f"Streaming {build}\n{'=' * (10 + len(build))}\n\ninstalling é\ninstalled\n\n"
+            f"Streaming {script}\n{'=' * (10 + len(script))}\n\nline\n\nExecution Summary"
+        ) in capsys.readouterr().out
+        assert list(details["logFiles"]) == [build, script]
+
     def test_a_local_run_costs_one_question(self, play: Any, experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
         ref, folder, thread = play(Outcome(RunStatus.COMPLETED))
         thread.join()
