@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 
 import pytest
@@ -16,3 +17,10 @@ def nothing_left(docker_engine: Engine) -> Iterator[None]:
     yield
     left = docker_engine.left_over(before)
     assert not left, "left in the engine: " + "; ".join(left)
+
+
+@pytest.fixture
+def host(docker_engine: Engine) -> str:
+    """Address of this machine, as containers see it."""
+    subnet = docker_engine.docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}").strip()
+    return str(ipaddress.ip_network(subnet)[1])

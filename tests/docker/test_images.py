@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import os
 import subprocess
-import sys
 import tarfile
 import threading
 import time
 import uuid
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +29,7 @@ from mlflows.environments.work import BuildStopped, EnvironmentBuildError
 from mlflows.exceptions import AuthenticationException, UserErrorException
 from tests.support.engine import Engine
 from tests.support.engine import Registry as RegistryService
+from tests.support.wheels import index, make_wheel
 
 CANARY = "canary-7c9e"
 IMPORTS = "import sys, {}; from azureml.core import Run; import mlflows; print('ran', sys.prefix, mlflows.__file__)"
@@ -103,18 +101,6 @@ def ran(engine: Engine, found: BuiltImage, job: Path, module: str) -> str:
     return engine.docker("run", "--rm", *mounted, found.name, "sh", "-c", f'export PYTHONPATH=/x; {found.python} -c "{program}"')
 
 
-def wheel(folder: Path, name: str = "privatepackage", version: str = "1.0", text: str = "VALUE = 1\n") -> Path:
-    """A wheel with one module."""
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}.py", text)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-    return path
-
-
 class TestKinds:
     """Each way to describe an environment, built and run once."""
 
@@ -181,10 +167,9 @@ class TestKinds:
     def test_private_wheel(
         self, base_image: str, built: Callable[..., BuiltImage], docker_engine: Engine, job_folder: Path, tmp_path: Path
     ) -> None:
-        found = built(with_packages(base_image, wheel(tmp_path).as_uri()))
+        found = built(with_packages(base_image, make_wheel(tmp_path, "privatepackage").as_uri()))
         assert "ran /azureml-envs/mlflows" in ran(docker_engine, found, job_folder, "privatepackage")
-        wheel(tmp_path, text="VALUE = 2\n")
-        other = built(with_packages(base_image, wheel(tmp_path, text="VALUE = 2\n").as_uri()))
+        other = built(with_packages(base_image, make_wheel(tmp_path, "privatepackage", files={"privatepackage.py": "x = 1"}).as_uri()))
         assert other.digest != found.digest
 
 
@@ -195,7 +180,7 @@ class TestBuildKit:
         self, buildkit: None, base_image: str, built: Callable[..., BuiltImage], docker_engine: Engine, job_folder: Path, tmp_path: Path
     ) -> None:
         log: list[str] = []
-        found = built(unique(base_image, wheel(tmp_path).as_uri()), write=log.append)
+        found = built(unique(base_image, make_wheel(tmp_path, "privatepackage").as_uri()), write=log.append)
         assert "with BuildKit" in "".join(log)
         assert "ran /azureml-envs/mlflows" in ran(docker_engine, found, job_folder, "six, privatepackage")
         cache = docker_engine.docker("run", "--rm", found.name, "sh", "-c", "ls -A /var/cache/mlflows /run/secrets 2>/dev/null || true")
@@ -423,15 +408,19 @@ class TestSecrets:
         self.nowhere([password, CANARY], found, log, docker_engine, tmp_path)
 
     def test_addresses(
-        self, buildkit: None, base_image: str, built: Callable[..., BuiltImage], docker_engine: Engine, tmp_path: Path, index: str
+        self, buildkit: None, base_image: str, built: Callable[..., BuiltImage], docker_engine: Engine, tmp_path: Path, host: str
     ) -> None:
         secret = f"{CANARY}-{uuid.uuid4().hex}/+"
-        (tmp_path / "index-password").write_text(secret)
-        user = "user:{{prefect.blocks.secret.index}}@"
-        lines = [f"--extra-index-url http://{user}{index}/simple/", f"wheelofurl @ http://{user}{index}/wheelofurl-1.0-py3-none-any.whl"]
-        log: list[str] = []
-        found = built(unique(base_image, *lines, "fromindex"), resolve={"index": secret}.__getitem__, write=log.append)
-        assert "1.0" in docker_engine.docker("run", "--rm", found.name, "pip", "list")
+        folder = tmp_path / "packages"
+        for name in ("wheelofurl", "fromindex"):
+            make_wheel(folder, name)
+        with index(folder, secret, host) as packages:
+            user = f"person:{{{{prefect.blocks.secret.index}}}}@{packages.address}"
+            lines = [f"--extra-index-url http://{user}/simple/", f"wheelofurl @ http://{user}/wheelofurl-1.0-py3-none-any.whl", "fromindex"]
+            log: list[str] = []
+            found = built(unique(base_image, *lines), resolve={"index": secret}.__getitem__, write=log.append)
+            assert "/fromindex-1.0-py3-none-any.whl" in packages.asked
+        assert "wheelofurl" in docker_engine.docker("run", "--rm", found.name, "pip", "list")
         self.nowhere([secret, secret.replace("/", "%2F").replace("+", "%2B"), CANARY], found, log, docker_engine, tmp_path)
 
     def test_classic_builder_refuses(self, base_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,21 +440,3 @@ class TestSecrets:
         for secret in secrets:
             forms = (secret.encode(), base64.b64encode(secret.encode()))
             assert [name for name, content in texts if any(form in content for form in forms)] == []
-
-
-@pytest.fixture
-def index(docker_engine: Engine, tmp_path: Path) -> Iterator[str]:
-    """A package index that wants a password (the content of the file index-password); host:port as containers see it."""
-    for name in ("wheelofurl", "fromindex"):
-        wheel(tmp_path, name)
-    (tmp_path / "simple" / "fromindex").mkdir(parents=True)
-    (tmp_path / "simple" / "fromindex" / "index.html").write_text(
-        '<a href="/fromindex-1.0-py3-none-any.whl">fromindex-1.0-py3-none-any.whl</a>'
-    )
-    subnet = docker_engine.docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}").strip()
-    gateway = str(ipaddress.ip_network(subnet)[1])  # this machine, as containers see it
-    program = str(ROOT / "tests" / "support" / "locked_index.py")
-    with subprocess.Popen([sys.executable, program, gateway, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"{gateway}:{process.stdout.readline().strip()}"
-        process.terminate()

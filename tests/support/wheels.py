@@ -57,9 +57,9 @@ def make_slow_project(folder: Path, gate: Path) -> Path:
 
 
 class Index:
-    """A package index on loopback. ``asked`` are the paths that were asked for with the right name and password."""
+    """A package index, on loopback unless another host is given. ``asked`` are the paths asked for with the right name and password."""
 
-    def __init__(self, folder: Path, password: str | None) -> None:
+    def __init__(self, folder: Path, password: str | None, host: str) -> None:
         self.asked: list[str] = []
         index = self
 
@@ -85,8 +85,8 @@ class Index:
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_port}"
+        self._server = http.server.ThreadingHTTPServer((host, 0), Handler)
+        self.address = f"{host}:{self._server.server_port}"
         self.url = f"http://{self.address}/simple"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -107,9 +107,9 @@ class Index:
 
 
 @contextmanager
-def index(folder: Path, password: str | None = None) -> Iterator[Index]:
+def index(folder: Path, password: str | None = None, host: str = "127.0.0.1") -> Iterator[Index]:
     """Serve the wheels of a folder; with a password only to ``person``."""
-    served = Index(folder, password)
+    served = Index(folder, password, host)
     try:
         yield served
     finally:
