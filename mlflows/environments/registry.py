@@ -30,6 +30,8 @@ LATEST = "latest"
 """The label that the newest version always has."""
 
 _TRIES = 1000
+_MOST_REMEMBERED = 10_000
+"""A process that runs flows lives for months."""
 _OF_A_CONTAINER = ("enabled", "sharedVolumes", "arguments", "shmSize", "gpuSupport")
 """Docker settings of former times, which say how a run is started and not what it runs in."""
 _UNSAID = ("name", "version", "assetId", "autoRebuild")
@@ -83,6 +85,8 @@ def remember(client: RestClient, name: str | None, definition: Mapping[str, Any]
     key = (client.base_url, name, hashlib.sha256(content.encode()).hexdigest())
     try:
         if key not in _remembered:
+            if len(_remembered) > _MOST_REMEMBERED:
+                _remembered.clear()
             _remembered[key] = _registered(client, _without_secret_variables(definition), name, _any_of(content))
         return _remembered[key]
     except Exception as error:  # whatever it is, the script can run
