@@ -61,6 +61,11 @@ def service_pids(environment: Mapping[str, str]) -> list[int]:
     return pids
 
 
+def overloaded(environment: Mapping[str, str]) -> int:
+    """How often the Prefect server has answered 503 to the runner of ``environment``."""
+    return (Path(environment["MLFLOWS_HOME"]) / "services" / "runner.log").read_text().count("answered 503")
+
+
 def _record(environment: Mapping[str, str]) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((Path(environment["MLFLOWS_HOME"]) / "services" / "services.json").read_text())
     return record

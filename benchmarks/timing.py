@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import statistics
 import subprocess
@@ -58,6 +59,19 @@ def time_command(command: Command) -> Timing:
         seen = "missing" if first is None else "seen"
         raise RuntimeError(f"{' '.join(command.argv)}\nexit code {code}, {command.marker!r} {seen}:\n{''.join(lines)}")
     return Timing(first, whole)
+
+
+def at_once(command: Command, count: int) -> float:
+    """Start ``command`` this many times together; seconds until the last one has ended.
+
+    Raises:
+        RuntimeError: one of them failed; the message holds its output.
+    """
+    started = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(count) as threads:
+        for waiting in [threads.submit(time_command, command) for _ in range(count)]:
+            waiting.result()
+    return time.perf_counter() - started
 
 
 def in_turn(commands: Mapping[str, Command], runs: int) -> dict[str, list[Timing]]:

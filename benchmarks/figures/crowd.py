@@ -1,4 +1,7 @@
-"""Many trivial runs at once: submitted one after the other from one process, then waited for; every one must be Completed."""
+"""Many trivial runs at once: submitted one after the other from one process, then waited for; every one must be Completed.
+
+The peers have nothing that takes runs: PEER_RUNS of their own commands are started together.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,17 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
-from benchmarks import ours
-from benchmarks.peers import TRIVIAL
-from benchmarks.report import Goal, Table
-from benchmarks.timing import median
+from benchmarks import ours, scratch
+from benchmarks.peers import TRIVIAL, metaflow_flow, submitit_job
+from benchmarks.report import Goal, Table, ratio
+from benchmarks.timing import at_once, median
 
 NAME = "crowd"
 COUNTS = (10, 30, 100)
+PEERS = (submitit_job, metaflow_flow)
+PEER_RUNS = 30
 GOAL_RUNS_PER_SECOND = 7.0
 
 SUBMIT = """\
@@ -35,58 +41,73 @@ print(json.dumps([submitted, time.perf_counter() - began]))
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds until all were submitted and until all were Completed, CPU seconds and resident megabytes of the services."""
+    """Seconds until all were submitted and until all were Completed; of the services CPU seconds, resident megabytes, answers 503."""
 
     submitted: float
     completed: float
     cpu: float
     memory: float
+    refused: int
 
 
 def measure(runs: int) -> list[Table]:
-    """Each number of runs in turn, with services that have had one round already."""
+    """Each number of runs in turn, with services that have had one round already; then the peers."""
     samples: dict[int, list[Sample]] = {count: [] for count in COUNTS}
     with tempfile.TemporaryDirectory(prefix="mlflows-bench-") as folder:
-        scratch = Path(folder)
-        (scratch / "code").mkdir()
-        (scratch / "code" / "trivial.py").write_text(TRIVIAL)
-        (scratch / "submit.py").write_text(SUBMIT)
-        with ours.services(scratch) as environment:
-            _round(scratch, environment, COUNTS[0])
+        root = Path(folder)
+        (root / "code").mkdir()
+        (root / "code" / "trivial.py").write_text(TRIVIAL)
+        (root / "submit.py").write_text(SUBMIT)
+        with ours.services(root) as environment:
+            _round(root, environment, COUNTS[0])
             for _ in range(runs):
                 for count in COUNTS:
-                    samples[count].append(_round(scratch, environment, count))
-    return [table(samples, runs)]
+                    samples[count].append(_round(root, environment, count))
+        peers = {peer.NAME: _peer(peer, root, runs) for peer in PEERS}
+    return [table(samples, peers, runs)]
 
 
-def table(samples: dict[int, list[Sample]], runs: int) -> Table:
+def _peer(peer: ModuleType, root: Path, runs: int) -> list[float]:
+    folder = root / peer.PACKAGE
+    folder.mkdir()
+    with peer.prepared(folder, scratch.interpreter(peer.PACKAGE, peer.REQUIREMENTS)) as command:
+        at_once(command, 1)
+        return [at_once(command, PEER_RUNS) for _ in range(min(runs, 3))]
+
+
+def table(samples: dict[int, list[Sample]], peers: dict[str, list[float]], runs: int) -> Table:
     """Medians, per run and altogether, and the goal."""
-    rows, rates = [], {}
-    for count, values in samples.items():
-        completed = median([sample.completed for sample in values])
-        rates[count] = count / completed
-        cells = [
-            f"{median([sample.submitted for sample in values]):.2f}",
-            f"{completed:.2f}",
-            f"{rates[count]:.1f}",
-            f"{median([sample.cpu for sample in values]) / count * 1000:.0f}",
-            f"{median([sample.memory for sample in values]):.0f}",
-        ]
-        rows.append((f"{count} runs", cells))
+    rates = {count: count / median([sample.completed for sample in values]) for count, values in samples.items()}
+    rows = [(f"{count} runs", _cells(count, values, rates)) for count, values in samples.items()]
+    for name, seconds in peers.items():
+        rate = PEER_RUNS / median(seconds)
+        rows.append((f"{name}, {PEER_RUNS}", ["", f"{median(seconds):.2f}", f"{rate:.1f}", ratio(rate, rates[PEER_RUNS]), "", "", ""]))
     slowest = min(rates.values())
     return Table(
         f"trivial runs at once, {os.cpu_count()} cores (median of {runs})",
-        ["s until submitted", "s until Completed", "runs/s", "services: CPU ms per run", "resident MB"],
+        ["s until submitted", "s until Completed", "runs/s", "ratio", "services: CPU ms per run", "resident MB", "503s per run"],
         rows,
         [Goal(f"{GOAL_RUNS_PER_SECOND:.0f} runs a second, whatever their number", f"{slowest:.1f}", slowest >= GOAL_RUNS_PER_SECOND)],
     )
 
 
-def _round(scratch: Path, environment: dict[str, str], count: int) -> Sample:
+def _cells(count: int, values: list[Sample], rates: dict[int, float]) -> list[str]:
+    return [
+        f"{median([sample.submitted for sample in values]):.2f}",
+        f"{median([sample.completed for sample in values]):.2f}",
+        f"{rates[count]:.1f}",
+        ratio(rates[count], rates[PEER_RUNS]),
+        f"{median([sample.cpu for sample in values]) / count * 1000:.0f}",
+        f"{median([sample.memory for sample in values]):.0f}",
+        f"{median([sample.refused for sample in values]) / count:.2f}",
+    ]
+
+
+def _round(root: Path, environment: dict[str, str], count: int) -> Sample:
     pids = ours.service_pids(environment)
-    before = _cpu_seconds(pids)
-    submitted, completed = json.loads(ours.last_line(["submit.py", str(count)], scratch, environment))
-    return Sample(submitted, completed, _cpu_seconds(pids) - before, _megabytes(pids))
+    before, refused = _cpu_seconds(pids), ours.overloaded(environment)
+    submitted, completed = json.loads(ours.last_line(["submit.py", str(count)], root, environment))
+    return Sample(submitted, completed, _cpu_seconds(pids) - before, _megabytes(pids), ours.overloaded(environment) - refused)
 
 
 def _cpu_seconds(pids: list[int]) -> float:

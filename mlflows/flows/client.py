@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.context import AsyncClientContext, SyncClientContext
+
+logger = logging.getLogger(__name__)
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 QUICK_TRIES = 8
@@ -62,6 +65,7 @@ class PatientTransport(httpx.AsyncBaseTransport):
             if response.status_code != 503:
                 return response
             await response.aclose()
+            logger.info("%s answered 503; again in %.2f s", request.url.path, pause)
             await asyncio.sleep(pause)
             pause *= 2
         return await self._connected(request)

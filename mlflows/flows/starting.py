@@ -97,6 +97,7 @@ def _spawn_mlflow(port: int) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--uvicorn-opts", "--no-access-log --log-level warning"]  # a line for each request would fill the disk in the end
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
     environment = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # it costs 1.3 GB and serves nothing here

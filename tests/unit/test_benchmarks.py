@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.figures import ALL, environments, submit
 from benchmarks.report import Goal, Table, render
-from benchmarks.timing import Command, Timing, in_turn, time_command
+from benchmarks.timing import Command, Timing, at_once, in_turn, time_command
 
 
 def python(code: str, folder: Path, **environment: str) -> Command:
@@ -32,6 +32,12 @@ def test_a_command_gets_its_folder_and_its_variables(tmp_path: Path) -> None:
 def test_a_command_that_went_wrong_is_no_figure(code: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=message):
         time_command(python(code, tmp_path))
+
+
+def test_many_at_once_take_as_long_as_the_slowest(tmp_path: Path) -> None:
+    code = "import os, time; open(str(os.getpid()), 'w'); print('first line', flush=True); time.sleep(1)"
+    assert 1 <= at_once(python(code, tmp_path), 4) < 3
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_the_first_round_does_not_count(tmp_path: Path) -> None:
