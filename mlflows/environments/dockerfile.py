@@ -174,13 +174,14 @@ class _Steps:
     def environment(self, definition: Mapping[str, Any]) -> None:
         """The installer, the packages, the job's import path."""
         self._add_file(PTH_NAME, PTH_LINE + "\n")
-        pip = self._requirements([*venv._asked_of_conda(definition), *requirements.pip_lines(definition)])
+        conda = requirements.needs_conda(definition)
+        pip = self._requirements([*([] if conda else venv.asked_of_conda(definition)), *requirements.pip_lines(definition)])
         if self._arguments:
             self.lines += ["# Where packages come from: docker build --build-arg", *(f"ARG {name}" for name in self._arguments), ""]
         self._uv()
         self.lines += ["# What is to be installed", f"COPY {OWN}/ {_FILES}/", ""]
         steps = []
-        if requirements.needs_conda(definition):
+        if conda:
             self._conda(definition)
         else:
             steps.append(f"{UV} venv --quiet --seed --python {_python(requirements.python_request(definition))} {ENVIRONMENT}")

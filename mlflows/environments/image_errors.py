@@ -42,6 +42,8 @@ _ENGINES = (
     *("transferring ", "DONE", "CACHED", "sha256:", "[", "Step "),
 )
 """How lines begin that the engine adds to what a step says."""
+_ENGINES_LAST = ("The command '", "ERROR", "executor failed", "failed to solve")
+"""Of these the ones that repeat the step that failed."""
 _CLASSIC_STEP = "---> Running in "
 _NO_SPACE_REMEDY = "the disk of the container engine is full. Make space, for instance with `docker system prune`, and try again."
 
@@ -127,6 +129,9 @@ def _of_step(text: str, definition: Mapping[str, Any]) -> str:
             f"{requirements.FIELD}: the image has no python {request}, and it cannot be fetched during the build. Use an image that "
             "has it, or ask for the one that the image has (set_python_version)."
         )
+    if any("conda_solver.py" in line for line in text.splitlines() if line.startswith(_ENGINES_LAST)):
+        reason = " ".join(" ".join(_of_uv(text)).removeprefix("error: ").split()) if _NO_SOLUTION.search(text) else _said(text)
+        return f"the conda packages cannot be installed: {reason.rstrip('.')}. Change {requirements.FIELD}."
     if _NO_NETWORK.search(text):
         return f"docker: a step of the build could not reach the network: {_said(text)} Check the containers' network, and the proxies."
     if _NO_SOLUTION.search(text) and not (definition.get("python") or {}).get("userManagedDependencies"):

@@ -45,7 +45,7 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
     variables = uv_variables(work)
     target = interpreter_in(work.folder)
     _make(work, requirements.python_request(definition), target.parent.parent, {**variables, **_index_of(lines, resolve, work)})
-    install(work, target, [*_asked_of_conda(definition), *lines], resolve, variables)
+    install(work, target, [*asked_of_conda(definition), *lines], resolve, variables)
     return target
 
 
@@ -170,7 +170,7 @@ def _nearest(python: Python, request: str) -> tuple[str, str]:
     return python.path, f"Python {python} is used in the place of {request}, which is not on this machine"
 
 
-def _asked_of_conda(definition: Mapping[str, Any]) -> list[str]:
+def asked_of_conda(definition: Mapping[str, Any]) -> list[str]:
     """pip, setuptools and wheel where a version of them is asked for, in pip's words."""
     given = {pip_name(line) for line in requirements.pip_lines(definition) if not line.startswith("-")}
     found = []

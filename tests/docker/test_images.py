@@ -20,7 +20,6 @@ import pytest
 from conftest import ROOT
 from mlflows.environments import image
 from mlflows.environments.conda_dependencies import CondaDependencies
-from mlflows.environments.engine import CLASSIC
 from mlflows.environments.environment import Environment
 from mlflows.environments.image import BuiltImage
 from mlflows.environments.image_registry import Registry
@@ -55,17 +54,6 @@ def built(docker_engine: Engine) -> Iterator[Callable[..., BuiltImage]]:
     yield build
     for name in names:
         subprocess.run(["docker", "rmi", "--force", name], capture_output=True)
-
-
-@pytest.fixture
-def buildkit(docker_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """BuildKit, by whichever of the machine's docker commands has it."""
-    for folder in os.environ["PATH"].split(os.pathsep):
-        if os.access(os.path.join(folder, "docker"), os.X_OK):
-            monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-            if image.Engine.find().builder() != CLASSIC:
-                return
-    pytest.skip("needs BuildKit: buildx, or a docker command before 23")
 
 
 @pytest.fixture
