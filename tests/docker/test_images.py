@@ -191,6 +191,30 @@ class TestBuildKit:
         )
 
 
+class TestByHand:
+    """The rendered context is a person's to build."""
+
+    @staticmethod
+    def build(base: str, engine: Engine, folder: Path, switch: str) -> None:
+        environment = with_packages(base, "six", make_wheel(folder, "privatepackage").as_uri())
+        recipe = image.render(environment._serialize_to_dict())
+        assert recipe is not None
+        recipe.write(folder / "context")
+        name = f"mlflows-tests/by-hand:{uuid.uuid4().hex[:8]}"
+        engine.docker("build", "--tag", name, str(folder / "context"), environment={"DOCKER_BUILDKIT": switch})
+        try:
+            assert engine.docker("run", "--rm", name, "python", "-c", "import six, privatepackage; print('ran')").strip() == "ran"
+        finally:
+            engine.docker("rmi", "--force", name)
+
+    def test_classic(self, base_image: str, docker_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+        self.build(base_image, docker_engine, tmp_path, "0")
+
+    def test_buildkit(self, buildkit: None, base_image: str, docker_engine: Engine, tmp_path: Path) -> None:
+        self.build(base_image, docker_engine, tmp_path, "1")
+
+
 class TestKnownAgain:
     """One build for what decides the result; none for anything else."""
 
@@ -374,6 +398,17 @@ def everything_in(engine: Engine, name: str, folder: Path) -> Iterator[tuple[str
 class TestSecrets:
     """Canaries planted wherever a secret may be given are found in nothing that stays."""
 
+    def test_passwords_with_buildkit(
+        self,
+        buildkit: None,
+        locked_base: str,
+        private_image_registry: RegistryService,
+        built: Callable[..., BuiltImage],
+        docker_engine: Engine,
+        tmp_path: Path,
+    ) -> None:
+        self.test_passwords_of_registries(locked_base, private_image_registry, built, docker_engine, tmp_path)
+
     def test_passwords_of_registries(
         self,
         locked_base: str,
@@ -393,6 +428,8 @@ class TestSecrets:
         registry = Registry(private_image_registry.address, private_image_registry.username, password)
         found = built(environment, registry=registry, resolve={"base-password": password}.__getitem__, write=log.append)
         assert private_image_registry.status(f"mlflows/env/manifests/{found.digest}") == 200
+        pinned = (Path(os.environ["MLFLOWS_HOME"]) / "environments" / found.digest / "Dockerfile").read_text().splitlines()[1]
+        assert pinned.startswith(f"FROM {locked_base.rpartition(':')[0]}@sha256:")
         self.nowhere([password, CANARY], found, log, docker_engine, tmp_path)
 
     def test_addresses(
@@ -410,6 +447,29 @@ class TestSecrets:
             assert "/fromindex-1.0-py3-none-any.whl" in packages.asked
         assert "wheelofurl" in docker_engine.docker("run", "--rm", found.name, "pip", "list")
         self.nowhere([secret, secret.replace("/", "%2F").replace("+", "%2B"), CANARY], found, log, docker_engine, tmp_path)
+
+    def test_settings_of_pip(
+        self,
+        buildkit: None,
+        base_image: str,
+        built: Callable[..., BuiltImage],
+        docker_engine: Engine,
+        tmp_path: Path,
+        host: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """An index with a password that this machine has set for pip, as behind a company's mirror."""
+        secret = f"{CANARY}-{uuid.uuid4().hex}"
+        make_wheel(tmp_path / "packages", "frommirror")
+        with index(tmp_path / "packages", secret, host) as packages:
+            monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"http://person:{secret}@{packages.address}/simple/")
+            log: list[str] = []
+            found = built(unique(base_image, "frommirror"), write=log.append)
+            assert "/frommirror-1.0-py3-none-any.whl" in packages.asked
+            monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+            with pytest.raises(UserErrorException, match=r"needs secrets while it is built \((PIP_EXTRA_INDEX_URL|UV_INDEX)\)"):
+                built(unique(base_image, "frommirror"))
+        self.nowhere([secret, CANARY], found, log, docker_engine, tmp_path)
 
     def test_classic_builder_refuses(self, base_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DOCKER_BUILDKIT", "0")

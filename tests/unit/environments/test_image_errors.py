@@ -1,0 +1,85 @@
+"""What engines print when something fails, in a sentence: texts that a test cannot have a real engine print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mlflows.environments import image_errors
+from mlflows.environments.engine import EngineError, check_reached
+from mlflows.environments.image_registry import Registry
+
+DEFINITION: dict[str, Any] = {
+    "docker": {"baseImage": "base:1"},
+    "python": {"condaDependencies": {"dependencies": ["python=3.9", {"pip": ["six"]}]}},
+}
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "write /var/lib/docker/tmp/x: no space left on device",
+        "#7 12.3 OSError: [Errno 28] No space left on device: '/azureml-envs'",
+    ],
+)
+def test_disk_full(printed: str) -> None:
+    for said in (image_errors.of_build(printed, DEFINITION), image_errors.of_pull(printed, "base:1")):
+        assert (
+            said == "docker: the disk of the container engine is full. Make space, for instance with `docker system prune`, and try again."
+        )
+    assert "there is no space left in the registry" in image_errors.of_push(printed, Registry("host"))
+
+
+def test_python_that_cannot_be_fetched() -> None:
+    printed = (
+        "#8 1.2 error: Failed to download https://github.com/astral-sh/python-build-standalone/releases/x.tar.gz\n"
+        '#8 1.2   Caused by: dns error\n#8 ERROR: process "/bin/sh -c set -e" did not complete successfully: exit code: 2\n'
+    )
+    said = image_errors.of_build(printed, DEFINITION)
+    assert said.startswith("environment.python.conda_dependencies: the image has no python 3.9, and it cannot be fetched")
+
+
+def test_no_network_in_a_step() -> None:
+    printed = "Could not resolve 'deb.debian.org'\nThe command '/bin/sh -c apt-get update' returned a non-zero code: 100"
+    assert "a step of the build could not reach the network: Could not resolve 'deb.debian.org'." in image_errors.of_build(
+        printed, DEFINITION
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("Error response from daemon: manifest for base:1 not found: manifest unknown", "base:1 was not found"),
+        ("Error response from daemon: pull access denied for base, repository does not exist", "base:1 was not found"),
+        ("unauthorized: incorrect username or password", "refuses the user name and password"),
+        ("dial tcp: lookup registry.example.org: no such host", "cannot be reached"),
+        ("something new", "base:1 cannot be had: something new."),
+        ("", "base:1 cannot be had: it does not say why."),
+    ],
+)
+def test_pull(printed: str, said: str) -> None:
+    assert said in image_errors.of_pull(printed, "base:1")
+
+
+def test_push() -> None:
+    registry = Registry("host:5000", "person", "secret")
+    said = image_errors.of_push("denied: requested access to the resource is denied", registry)
+    assert said.startswith("container_registry: host:5000 refuses the user name 'person' with the password given") and "secret" not in said
+    assert "cannot be pushed to host:5000: broken pipe." in image_errors.of_push("broken pipe", registry)
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "Start it"),
+        (
+            "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+            "Add the user to the group",
+        ),
+    ],
+)
+def test_engine_that_cannot_be_reached(printed: str, said: str) -> None:
+    with pytest.raises(EngineError, match=said):
+        check_reached(printed)
+    check_reached('Error response from daemon: Get "http://127.0.0.1:9/v2/": connect: connection refused')
