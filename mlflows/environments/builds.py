@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflows import settings
-from mlflows.environments import conda_prefix, job_path, requirements, venv
+from mlflows.environments import conda_prefix, credentials, job_path, requirements, venv
 from mlflows.environments.digest import digest
 from mlflows.environments.work import (
     ASK_SECONDS,
@@ -94,7 +94,7 @@ def ensure(
     """The environment of a definition, built if it is not known; of all who want it at once one builds it and the others wait.
 
     Args:
-        definition: see Environment._serialize_to_dict; without secrets.
+        definition: see Environment._serialize_to_dict; secrets in it are written nowhere.
         write: called with the build's output, line by line; who waits gets that of the build it waits for.
         stopped: asked ten times a second; True ends the build. Others who wait for it take it over.
         resolve: gives the value of a Secret block that the definition refers to.
@@ -105,18 +105,20 @@ def ensure(
         EnvironmentBuildError: the build failed; the message has what failed, why, and the log.
         BuildStopped: ``stopped`` said so.
     """
-    requirements.check(definition)
+    requirements.check_form(definition)
     name = digest(definition, "venv")
     found = known(name)
     if found is not None:
         return found
+    requirements.check(definition)
+    definition, taken = credentials.taken_out(definition)
     since = time.time() if since is None else since
     with locked(name, write, stopped) as lock:
         found = outcome(name, since)
         if found is not None:
             write(f"The environment {name} is ready.\n")
             return found
-        return _build(definition, name, write, stopped, lock, resolve)
+        return _build(definition, name, write, stopped, lock, _resolver(taken, resolve))
 
 
 def outcome(name: str, since: float) -> Built | None:
@@ -214,12 +216,14 @@ def working(name: str, definition: Mapping[str, Any], write: Write, stopped: Sto
             work.say("The build was stopped.")
             _remove_results(folder)
             raise
-        except EnvironmentBuildError as error:
+        except (EnvironmentBuildError, OSError) as caught:
             _remove_results(folder)
+            error = caught if isinstance(caught, EnvironmentBuildError) else _of_disk(folder, caught)
             error.message = work.masked(f"{error.message} The log of the build: {work.log}")
             work.say(f"The build failed: {error.message}")
-            _write(folder / FAILED, {"message": error.message, "at": time.time()})
-            raise
+            with contextlib.suppress(OSError):
+                _write(folder / FAILED, {"message": error.message, "at": time.time()})
+            raise error from caught.__cause__
 
 
 def raise_failure(name: str, since: float) -> None:
@@ -229,12 +233,25 @@ def raise_failure(name: str, since: float) -> None:
         raise EnvironmentBuildError(failed["message"])
 
 
+def _resolver(taken: Mapping[str, str], resolve: Resolve | None) -> Resolve | None:
+    """Of a definition that came with secrets in it these are known."""
+    if not taken:
+        return resolve
+
+    def resolved(name: str) -> str:
+        if name in taken or resolve is None:
+            return taken[name]
+        return resolve(name)
+
+    return resolved
+
+
 def _build(definition: Mapping[str, Any], name: str, write: Write, stopped: Stopped, lock: int, resolve: Resolve | None) -> Built:
     began = time.time()
     with working(name, definition, write, stopped, lock) as work:
         maker = conda_prefix if requirements.needs_conda(definition) else venv
         interpreter = maker.build(work, definition, resolve)
-        job_path.install(_site_packages(interpreter))
+        job_path.install(_site_packages(work, interpreter))
         seconds = time.time() - began
         _write(work.folder / READY, {"interpreter": str(interpreter.relative_to(work.folder)), "built": began, "seconds": seconds})
         work.say(f"Built in {seconds:.1f} s: {interpreter}")
@@ -249,14 +266,18 @@ def _begin(folder: Path, definition: Mapping[str, Any]) -> None:
         folder.mkdir(mode=0o700)
         _write(folder / DEFINITION, definition)
     except OSError as error:
-        raise EnvironmentBuildError(f"{folder} cannot be written: {error}. Is there space, and may you write there?", error) from error
+        raise _of_disk(folder, error) from error
 
 
-def _site_packages(interpreter: Path) -> Path:
-    found = sorted((interpreter.parent.parent / "lib").glob("python3*/site-packages"))
-    if not found:
-        raise EnvironmentBuildError(f"{interpreter} has no folder for packages (lib/python3.*/site-packages). Use another python.")
-    return found[-1]
+def _of_disk(folder: Path, error: OSError) -> EnvironmentBuildError:
+    return EnvironmentBuildError(f"{folder} cannot be written: {error}. Is there space, and may you write there?", error)
+
+
+def _site_packages(work: Work, interpreter: Path) -> Path:
+    code, output = work.run([str(interpreter), "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], quiet=True)
+    if code != 0:
+        raise EnvironmentBuildError(f"{interpreter} does not run: {output[-300:]} Use another python.")
+    return Path(output.splitlines()[-1])
 
 
 def _remove_results(folder: Path) -> None:

@@ -45,8 +45,9 @@ def _settings(environment: Mapping[str, str]) -> dict[str, str]:
         value = environment.get("PIP_" + name.upper().replace("-", "_"))
         if value:
             found[name] = value
-    separators = {"find-links": ","}
-    return {name: separators.get(name, " ").join(value.split()) for name, value in found.items() if not _is_off(value)}
+    if "find-links" in found:  # uv refuses a folder that is not there, pip does not mind
+        found["find-links"] = ",".join(place for place in found["find-links"].split() if "://" in place or Path(place).exists())
+    return {name: " ".join(value.split()) for name, value in found.items() if not _is_off(value)}
 
 
 def _is_off(value: str) -> bool:

@@ -52,6 +52,9 @@ WITHOUT_EFFECT = frozenset(
 """Options of pip that change nothing about what is installed into an empty environment."""
 _WITH_A_PATH = ("--find-links", "--constraint", "--editable")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_VERSION = r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?"
+_COMPARED = rf"(?:(?:==|!=){_VERSION}(?:\.\*)?|(?:>=|<=|<|>){_VERSION})"
+_PLAIN = re.compile(rf"[A-Za-z0-9](?:[\w.\-]*[A-Za-z0-9])?(?:\[\w+(?:,\w+)*\])?(?:{_COMPARED}(?:,{_COMPARED})*)?", re.ASCII)
 _CONDITION = re.compile(r"\s*(===|==|=|!=|>=|<=|~=|>|<)?\s*v?(\d+(?:\.\d+)*)(\.?\*)?\s*")
 
 
@@ -316,6 +319,8 @@ def _check_option(line: str) -> None:
 
 
 def _check_requirement(line: str) -> None:
+    if _PLAIN.fullmatch(line):  # nearly all are
+        return
     try:
         from packaging.requirements import InvalidRequirement, Requirement  # 15 ms that only an environment with packages pays
     except ImportError:  # in a job on an interpreter of the user's; uv says it later

@@ -14,6 +14,7 @@ from mlflows.environments import pip_settings, pythons, requirements
 from mlflows.environments.conda_dependencies import conda_name, pip_name
 from mlflows.environments.pythons import Python
 from mlflows.environments.work import EnvironmentBuildError, Resolve, Work
+from mlflows.exceptions import AzureMLException
 
 FOLDER = "venv"
 CONNECT_SECONDS = "5"
@@ -70,7 +71,7 @@ def install(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | N
     work.say(f"Installing {', '.join(line for line in text if not line.startswith('-'))}")
     told = "\n".join(revealed(line, resolve, work) for line in text) + "\n"
     command = [uv(), "pip", "install", "--python", str(python), "--break-system-packages", *options, "-r", "-"]
-    code, output = work.run(command, variables, told)
+    code, output = work.run(command, {**variables, **_index_of(lines, resolve, work)}, told)
     if code != 0:
         raise EnvironmentBuildError(failure(lines, output))
 
@@ -116,7 +117,10 @@ def revealed(line: str, resolve: Resolve | None, work: Work) -> str:
             raise EnvironmentBuildError(
                 f"{requirements.FIELD}: there is nobody to ask for the Secret block {name!r} that {line!r} refers to."
             )
-        secret = resolve(name)
+        try:
+            secret = resolve(name)
+        except AzureMLException as error:
+            raise EnvironmentBuildError(f"{requirements.FIELD}: {error.message}", error) from error
         work.hide([secret])
         return quote(secret, safe="") if "://" in line[: match.start()] and not secret.startswith(("http://", "https://")) else secret
 
@@ -187,7 +191,7 @@ def asked_of_conda(definition: Mapping[str, Any]) -> list[str]:
 
 
 def _index_of(lines: Sequence[str], resolve: Resolve | None, work: Work) -> dict[str, str]:
-    """Where pip itself is to come from, if the lines name another index."""
+    """The index that the lines name: for pip itself, and because uv holds what the machine has set for the stronger."""
     found = {}
     for line in lines:
         name, value = requirements.option_of(line)

@@ -86,7 +86,8 @@ class Work:
     def say(self, line: str) -> None:
         """A line of our own."""
         text = self.masked(line.rstrip("\n")) + "\n"
-        self._file.write(text)
+        with contextlib.suppress(OSError):  # a full disk: what needs more of it says so
+            self._file.write(text)
         self._write(text)
 
     def masked(self, text: str) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 from mlflows import settings
 from mlflows.compute.local import read_json
@@ -30,7 +30,7 @@ from mlflows.job import layout
 from mlflows.rest import RestClient
 from mlflows.spec import EnvironmentSpec, JobSpec
 
-Logger = logging.Logger | logging.LoggerAdapter[Any]
+Logger = Union[logging.Logger, "logging.LoggerAdapter[Any]"]  # LoggerAdapter takes no type before Python 3.11
 Result = TypeVar("Result")
 
 LOOK_SECONDS = 0.1

@@ -118,6 +118,16 @@ class TestWhatIsBuilt:
         assert CANARY not in caught.value.message + made.output
         assert not files_with(builds.store(), CANARY)
 
+    def test_the_index_of_the_definition_is_stronger_than_the_machine_s(
+        self, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("machine", "definition"):
+            make_wheel(tmp_path / name, "lib", files={"lib.py": f"WORD = {name!r}\n"})
+        with index(tmp_path / "machine") as machine, index(tmp_path / "definition") as own:
+            monkeypatch.setenv("PIP_INDEX_URL", machine.url)
+            assert build("lib").run("import lib; print(lib.WORD)") == "machine"
+            assert build("lib", f"--index-url {own.url}").run("import lib; print(lib.WORD)") == "definition"
+
     def test_another_python(self, build: Build) -> None:
         other = next((python for python in pythons.installed() if python.version[:2] != tuple(sys.version_info[:2])), None)
         if other is None:
@@ -271,6 +281,13 @@ class TestSecrets:
             made = build(
                 f"guarded @ http://person:{{{{prefect.blocks.secret.pw}}}}@{served.address}/{wheel.name}", resolve=lambda name: CANARY
             )
+        assert made.run("import guarded; print(guarded.VERSION)") == "1.0"
+        assert not files_with(store, CANARY) and CANARY not in made.output
+
+    def test_a_literal_one(self, build: Build, store: Path, tmp_path: Path) -> None:
+        make_wheel(tmp_path / "wheels", "guarded")
+        with index(tmp_path / "wheels", CANARY) as served:
+            made = build(f"--extra-index-url http://person:{CANARY}@{served.address}/simple", "guarded")
         assert made.run("import guarded; print(guarded.VERSION)") == "1.0"
         assert not files_with(store, CANARY) and CANARY not in made.output
 

@@ -21,11 +21,11 @@ def test_nothing_set(nowhere: dict[str, str]) -> None:
     assert pip_settings.variables(nowhere) == {"UV_INDEX_STRATEGY": "unsafe-best-match"}
 
 
-def test_variables(nowhere: dict[str, str]) -> None:
+def test_variables(nowhere: dict[str, str], tmp_path: Path) -> None:
     given = {
         "PIP_INDEX_URL": "https://a/simple",
         "PIP_EXTRA_INDEX_URL": "https://b https://c",
-        "PIP_FIND_LINKS": "/w /v",
+        "PIP_FIND_LINKS": f"{tmp_path} /not/there https://w",
         "PIP_TRUSTED_HOST": "a",
         "PIP_NO_INDEX": "false",
         "PIP_CERT": "/ca.pem",
@@ -33,7 +33,7 @@ def test_variables(nowhere: dict[str, str]) -> None:
     assert pip_settings.variables({**nowhere, **given}) == {
         "UV_DEFAULT_INDEX": "https://a/simple",
         "UV_INDEX": "https://b https://c",
-        "UV_FIND_LINKS": "/w,/v",
+        "UV_FIND_LINKS": f"{tmp_path},https://w",
         "UV_INSECURE_HOST": "a",
         "SSL_CERT_FILE": "/ca.pem",
         "UV_INDEX_STRATEGY": "unsafe-best-match",
