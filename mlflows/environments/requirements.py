@@ -54,8 +54,9 @@ _WITH_A_PATH = ("--find-links", "--constraint", "--editable")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _VERSION = r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?"
 _COMPARED = rf"(?:(?:==|!=){_VERSION}(?:\.\*)?|(?:>=|<=|<|>){_VERSION})"
-_PLAIN = re.compile(rf"[A-Za-z0-9](?:[\w.\-]*[A-Za-z0-9])?(?:\[\w+(?:,\w+)*\])?(?:{_COMPARED}(?:,{_COMPARED})*)?", re.ASCII)
-_CONDITION = re.compile(r"\s*(===|==|=|!=|>=|<=|~=|>|<)?\s*v?(\d+(?:\.\d+)*)(\.?\*)?\s*")
+_PLAIN = rf"[A-Za-z0-9](?:[\w.\-]*[A-Za-z0-9])?(?:\[\w+(?:,\w+)*\])?(?:{_COMPARED}(?:,{_COMPARED})*)?"
+_CONDITION = r"\s*(===|==|=|!=|>=|<=|~=|>|<)?\s*v?(\d+(?:\.\d+)*)(\.?\*)?\s*"
+"""Patterns are compiled when they are used: every submit imports this, and few need them."""
 
 
 def packages_to_install(conda_specification: Mapping[str, Any]) -> list[str]:
@@ -170,7 +171,7 @@ def conditions(request: str) -> list[tuple[str, tuple[int, ...]]]:
     """
     found = []
     for part in request.split(","):
-        match = _CONDITION.fullmatch(part)
+        match = re.fullmatch(_CONDITION, part)
         if match is None:
             raise UserErrorException(
                 f"{FIELD}: {request!r} is not a version of python. Write for instance 3.10 (set_python_version('3.10')) or >=3.8,<3.12."
@@ -319,7 +320,7 @@ def _check_option(line: str) -> None:
 
 
 def _check_requirement(line: str) -> None:
-    if _PLAIN.fullmatch(line):  # nearly all are
+    if re.fullmatch(_PLAIN, line, re.ASCII):  # nearly all are
         return
     try:
         from packaging.requirements import InvalidRequirement, Requirement  # 15 ms that only an environment with packages pays
