@@ -22,7 +22,7 @@ from mlflows.environments import credentials
 from mlflows.environments.environment import Environment, EnvironmentReference
 from mlflows.exceptions import AzureMLException, UserErrorException
 from mlflows.flows.handoff import Handoff
-from mlflows.history import closing, runs
+from mlflows.history import closing, display, runs
 from mlflows.history.closing import Outcome
 from mlflows.history.run import Run, ScriptRun
 from mlflows.history.runs import RunRef
@@ -287,11 +287,9 @@ class Experiment:
 
     def _repr_html_(self) -> str:
         """For notebooks. The link is there once a server is known: showing an object must not start one."""
-        import html  # its tables of names are slow to load
-
         known = getattr(self._workspace, "_known_servers", None) is not None
-        link = f'<a href="{html.escape(self.get_portal_url())}" target="_blank" rel="noopener">Link to MLflow</a>' if known else ""
-        cells = (html.escape(self._name), html.escape(self._workspace.name), link)
+        link = display.link(self.get_portal_url(), "Link to MLflow") if known else ""
+        cells = (display.escape(self._name), display.escape(self._workspace.name), link)
         head = "".join(f"<th>{title}</th>" for title in ("Name", "Workspace", "Report Page"))
         return f"<table><tr>{head}</tr><tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr></table>"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from html import escape
 from typing import Any
 
 from mlflows.history import describe, display
+from mlflows.history.display import escape
 from mlflows.history.status import TERMINAL
 from mlflows.job import layout
 

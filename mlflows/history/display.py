@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from html import escape
-
 DOCS = "https://mlflow.org/docs/latest/"
+
+
+def escape(text: str) -> str:
+    """Text as HTML shows it, in attributes, too."""
+    import html  # its tables of names are slow to load
+
+    return html.escape(text)
 
 
 def as_text(experiment: str, run_id: str, kind: str | None, status: str) -> str:
@@ -29,4 +34,4 @@ def as_html(experiment: str, experiment_url: str, run_id: str, kind: str | None,
 
 def link(url: str, text: str) -> str:
     """A link that opens beside the notebook."""
-    return f'<a href="{escape(url, quote=True)}" target="_blank" rel="noopener">{escape(text)}</a>'
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(text)}</a>'
