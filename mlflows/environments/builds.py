@@ -86,10 +86,11 @@ def known(name: str) -> Built | None:
 def ensure(
     definition: Mapping[str, Any],
     *,
-    write: Write = str,
-    stopped: Stopped = bool,
+    write: Write = silent,
+    stopped: Stopped = never,
     resolve: Resolve | None = None,
     since: float | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Built:
     """The environment of a definition, built if it is not known; of all who want it at once one builds it and the others wait.
 
@@ -98,6 +99,7 @@ def ensure(
         write: called with the build's output, line by line; who waits gets that of the build it waits for.
         stopped: asked ten times a second; True ends the build. Others who wait for it take it over.
         resolve: gives the value of a Secret block that the definition refers to.
+        environment: the variables in which it is built, with the settings of uv and pip among them; this process's if none.
         since: when this environment began to be wanted, in epoch seconds: a build that has failed since then is not tried again.
 
     Raises:
@@ -118,7 +120,8 @@ def ensure(
         if found is not None:
             write(f"The environment {name} is ready.\n")
             return found
-        return _build(definition, name, write, stopped, lock, _resolver(taken, resolve))
+        with working(name, definition, write, stopped, lock, environment) as work:
+            return _build(work, definition, name, _resolver(taken, resolve))
 
 
 def outcome(name: str, since: float) -> Built | None:
@@ -198,7 +201,9 @@ def write_new(tail: Tail, write: Write) -> None:
 
 
 @contextlib.contextmanager
-def working(name: str, definition: Mapping[str, Any], write: Write, stopped: Stopped, lock: int) -> Iterator[Work]:
+def working(
+    name: str, definition: Mapping[str, Any], write: Write, stopped: Stopped, lock: int, environment: Mapping[str, str] | None = None
+) -> Iterator[Work]:
     """A build in its folder, which is empty at first. One that fails leaves its reason and its log.
 
     Raises:
@@ -206,7 +211,7 @@ def working(name: str, definition: Mapping[str, Any], write: Write, stopped: Sto
     """
     folder = folder_of(name)
     _begin(folder, definition)
-    with Work(folder, folder / LOG, write, stopped, lock) as work:
+    with Work(folder, folder / LOG, write, stopped, lock, environment) as work:
         work.say(f"Building the environment {name}")
         for package in requirements.left_out(definition):
             work.say(f"{package} is not installed: every job has its names from mlflows itself.")
@@ -246,16 +251,15 @@ def _resolver(taken: Mapping[str, str], resolve: Resolve | None) -> Resolve | No
     return resolved
 
 
-def _build(definition: Mapping[str, Any], name: str, write: Write, stopped: Stopped, lock: int, resolve: Resolve | None) -> Built:
+def _build(work: Work, definition: Mapping[str, Any], name: str, resolve: Resolve | None) -> Built:
     began = time.time()
-    with working(name, definition, write, stopped, lock) as work:
-        maker = conda_prefix if requirements.needs_conda(definition) else venv
-        interpreter = maker.build(work, definition, resolve)
-        job_path.install(_site_packages(work, interpreter))
-        seconds = time.time() - began
-        _write(work.folder / READY, {"interpreter": str(interpreter.relative_to(work.folder)), "built": began, "seconds": seconds})
-        work.say(f"Built in {seconds:.1f} s: {interpreter}")
-        return Built(interpreter, name, work.log)
+    maker = conda_prefix if requirements.needs_conda(definition) else venv
+    interpreter = maker.build(work, definition, resolve)
+    job_path.install(_site_packages(work, interpreter))
+    seconds = time.time() - began
+    _write(work.folder / READY, {"interpreter": str(interpreter.relative_to(work.folder)), "built": began, "seconds": seconds})
+    work.say(f"Built in {seconds:.1f} s: {interpreter}")
+    return Built(interpreter, name, work.log)
 
 
 def _begin(folder: Path, definition: Mapping[str, Any]) -> None:

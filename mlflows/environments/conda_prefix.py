@@ -46,6 +46,18 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
             f"{requirements.FIELD}: the conda packages {named} need a solver, which is not installed. Run `pip install 'mlflows[conda]'`, "
             "or ask for them as pip packages."
         )
+    solve(work, definition, resolve)
+    target = interpreter_in(work.folder)
+    if not target.exists():
+        raise EnvironmentBuildError(
+            f"the package python of {', '.join(channels_of(definition))} has no bin/python. Use another channel."
+        )
+    venv.install(work, target, requirements.pip_lines(definition), resolve, venv.uv_variables(work))
+    return target
+
+
+def solve(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) -> None:
+    """Solve the conda packages, and link them into ``prefix/``; errors as build's."""
     specs, channels = specs_of(definition), channels_of(definition)
     work.say(f"Solving {', '.join(specs)} from {', '.join(channels)}")
     secrets: list[str] = []
@@ -57,16 +69,11 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
         "hidden": secrets,
     }
     source = str(Path(__file__).parents[2])
-    path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH", "")) if part)
+    path = os.pathsep.join(part for part in (source, work.environment.get("PYTHONPATH", "")) if part)
     command = [sys.executable, "-m", "mlflows.environments.conda_solver"]
     code, output = work.run(command, {"PYTHONPATH": path}, json.dumps(asked))
     if code != 0:
         raise EnvironmentBuildError(f"the conda packages cannot be installed: {_reason(output)} Change {requirements.FIELD}.")
-    target = interpreter_in(work.folder)
-    if not target.exists():
-        raise EnvironmentBuildError(f"the package python of {', '.join(channels)} has no bin/python. Use another channel.")
-    venv.install(work, target, requirements.pip_lines(definition), resolve, venv.uv_variables(work))
-    return target
 
 
 def specs_of(definition: Mapping[str, Any]) -> list[str]:

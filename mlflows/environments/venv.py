@@ -95,9 +95,10 @@ def uv() -> str:
 
 def uv_variables(work: Work) -> dict[str, str]:
     """How uv is to behave: plain output, and what this machine has set for pip."""
-    found = {**pip_settings.variables(os.environ), "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+    found = {**pip_settings.variables(work.environment), "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
     addresses = [
-        found.get(name) or os.environ.get(name) or "" for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+        found.get(name) or work.environment.get(name) or ""
+        for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
     ]
     work.hide(urlsplit(address.rpartition("=")[2]).password or "" for text in addresses for address in text.split())
     return found

@@ -58,14 +58,18 @@ class Work:
         write: called with every line of the output, its newline included.
         stopped: asked ten times a second.
         lock: descriptor of the lock; commands inherit it, so that it holds as long as any of them lives.
+        environment: the variables that commands start with; this process's if none.
     """
 
-    def __init__(self, folder: Path, log: Path, write: Write, stopped: Stopped, lock: int) -> None:
+    def __init__(
+        self, folder: Path, log: Path, write: Write, stopped: Stopped, lock: int, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.log = log
         self._write = write
         self._stopped = stopped
         self._lock = lock
+        self.environment: Mapping[str, str] = os.environ if environment is None else environment
         self._secrets: list[str] = []
         self._file: Any = None
 
@@ -106,7 +110,7 @@ class Work:
 
         Args:
             command: what to run.
-            environment: variables on top of this process's.
+            environment: variables on top of the work's.
             told: what it reads.
             quiet: the output goes to nobody but the caller.
 
@@ -124,7 +128,7 @@ class Work:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
+                env={**self.environment, **environment},
                 cwd="/",
                 start_new_session=True,
                 pass_fds=(self._lock,),

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar, Union
 
 from mlflows import settings
@@ -22,6 +21,7 @@ from mlflows.environments.digest import digest
 from mlflows.environments.registry import EnvironmentNotFound
 from mlflows.environments.resolve import resolve_interpreter
 from mlflows.exceptions import UserErrorException
+from mlflows.flows import steering
 from mlflows.flows.context import RunContext
 from mlflows.history.artifacts import Artifacts
 from mlflows.history.shipping import Shipper
@@ -100,7 +100,7 @@ async def _built(context: RunContext, environment: EnvironmentSpec, logger: Logg
         logger.info("The environment %r (%s) is there already.", environment.name, name)
         return known
     logger.info("The environment %r (%s) is built now.", environment.name, name)
-    wanted = _Wanted(environment.definition, name, context.folder, logger)
+    wanted = _Wanted(environment.definition, name, context, logger)
     wish = asyncio.create_task(context.steering.cancel.wait())
     work = asyncio.create_task(_in_turn(wanted, credentials.from_prefect(_client(context))))
     try:
@@ -112,7 +112,7 @@ async def _built(context: RunContext, environment: EnvironmentSpec, logger: Logg
         logger.info("The build was stopped: %s", context.steering.reason)
         return None
     except EnvironmentBuildError as error:
-        error.message = f"environment {environment.name!r}: {error.message}"
+        error.message = f"environment {environment.name!r}: {error.message}" if environment.name else error.message
         raise
     finally:
         wanted.stop.set()
@@ -123,12 +123,13 @@ async def _built(context: RunContext, environment: EnvironmentSpec, logger: Logg
 class _Wanted:
     """A definition that is to be built for a run, and the log in which the run says how it goes."""
 
-    def __init__(self, definition: dict[str, Any], name: str, folder: Path, logger: Logger) -> None:
+    def __init__(self, definition: dict[str, Any], name: str, context: RunContext, logger: Logger) -> None:
         self.definition = definition
         self.name = name
         self.since = time.time()
         self.stop = threading.Event()
-        self._log = folder / layout.BUILD_LOGS / layout.BUILD_LOG
+        self.environment = steering.base_environment(context.steering)
+        self._log = context.folder / layout.BUILD_LOGS / layout.BUILD_LOG
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._logger = logger
         self._left = MOST_LINES
@@ -173,7 +174,14 @@ async def _in_turn(wanted: _Wanted, resolve: Callable[[str], str]) -> Built:
     _BUILDING.add(wanted.name)
     try:
         return await _in_a_thread(
-            lambda: builds.ensure(wanted.definition, write=wanted.write, stopped=wanted.stop.is_set, resolve=resolve, since=wanted.since)
+            lambda: builds.ensure(
+                wanted.definition,
+                write=wanted.write,
+                stopped=wanted.stop.is_set,
+                resolve=resolve,
+                since=wanted.since,
+                environment=wanted.environment,
+            )
         )
     finally:
         _BUILDING.discard(wanted.name)

@@ -216,6 +216,17 @@ def runner_pid() -> int:
     return int(Path(f"/proc/{guard}/task/{guard}/children").read_text().split()[0])
 
 
+def test_settings_of_pip_where_one_submits_hold(
+    project: Project, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner was started somewhere else, without them."""
+    make_wheel(tmp_path / "wheels", "only-here")
+    with index(tmp_path / "wheels") as served:
+        monkeypatch.setenv("PIP_INDEX_URL", served.url)
+        done = project.wait("only-here", train="import only_here\nprint('has', only_here.VERSION)\n")
+    assert "has 1.0" in done.stdout, done.stdout
+
+
 def test_render_names_the_python_that_will_be(project: Project, services: Services) -> None:
     submit = project.write("six==1.15.0")
     output = services.mlflows("render", str(submit))

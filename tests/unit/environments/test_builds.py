@@ -128,6 +128,13 @@ class TestWhatIsBuilt:
             assert build("lib").run("import lib; print(lib.WORD)") == "machine"
             assert build("lib", f"--index-url {own.url}").run("import lib; print(lib.WORD)") == "definition"
 
+    def test_it_is_built_in_the_variables_of_who_wants_it(self, store: Path, tmp_path: Path) -> None:
+        make_wheel(tmp_path / "wheels", "only-here")
+        with index(tmp_path / "wheels") as served:
+            environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PIP_INDEX_URL": served.url}
+            built = builds.ensure(definition_of("only-here"), environment=environment)
+        assert Environment(built, "").run("import only_here; print(only_here.VERSION)") == "1.0"
+
     def test_another_python(self, build: Build) -> None:
         other = next((python for python in pythons.installed() if python.version[:2] != tuple(sys.version_info[:2])), None)
         if other is None:
