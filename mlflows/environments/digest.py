@@ -17,7 +17,8 @@ Kind = Literal["venv", "image"]
 
 RECIPE: dict[Kind, int] = {"venv": 1, "image": 1}
 """Raised when the same definition is to be built anew because our way of building has changed."""
-_NOT_A_PART = frozenset({".git", ".hg", ".svn", "__pycache__", ".venv", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+NOT_A_PART = frozenset({".git", ".hg", ".svn", "__pycache__", ".venv", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+"""Folders of a source tree that are no part of the package it makes."""
 _DEPENDENCIES = ("pyproject.toml", "setup.py", "setup.cfg")
 _BLOCK = 1 << 20
 
@@ -84,7 +85,7 @@ def content_of(path: Path) -> str:
     if path.is_dir():
         whole = hashlib.sha256()
         for root, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if name not in _NOT_A_PART and not name.endswith(".egg-info"))
+            folders[:] = sorted(name for name in folders if name not in NOT_A_PART and not name.endswith(".egg-info"))
             for name in sorted(names):
                 file = Path(root, name)
                 whole.update(f"{file.relative_to(path)}\0{content_of(file)}\n".encode("utf-8", "surrogateescape"))

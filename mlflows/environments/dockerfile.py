@@ -18,6 +18,7 @@ from typing import Any
 
 from mlflows.environments import conda_prefix, conda_solver, dockerignore, requirements, venv
 from mlflows.environments.conda_dependencies import DEFAULT_STRUCTURE_PYTHON, PYTHON_DEFAULT_VERSION
+from mlflows.environments.digest import NOT_A_PART
 from mlflows.environments.job_path import PTH_LINE, PTH_NAME
 from mlflows.exceptions import UserErrorException
 
@@ -32,7 +33,7 @@ CERTIFICATES = "mlflows-certificates"
 """The build secret with the certificates that the building machine trusts; no secret, but a file of that machine. May be missing."""
 PASSED_ON = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT"),
-    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT"),
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT", "UV_INDEX_STRATEGY"),
     *("UV_PYTHON_INSTALL_MIRROR",),
 )
 """Settings of the building machine that hold in a build, too: where packages come from is a matter of the place, not of the result."""
@@ -46,12 +47,13 @@ UV = f"{_TOOLS}/bin/uv"
 _CACHE = "/var/cache/mlflows"
 _FILES = f"{_TOOLS}/environment"
 _REQUIREMENTS = "requirements.txt"
-_PYTHONS = f"UV_PYTHON_INSTALL_DIR={_TOOLS}/python"
+_UV_ALWAYS = f'UV_PYTHON_INSTALL_DIR={_TOOLS}/python UV_INDEX_STRATEGY="${{UV_INDEX_STRATEGY:-unsafe-best-match}}"'
+"""pip takes the best version of all indexes, and requirements are written for pip."""
 _VARIABLES = {
     ("pip", True): f"PIP_CACHE_DIR={_CACHE}",
     ("pip", False): "PIP_NO_CACHE_DIR=1",
-    ("uv", True): f"UV_CACHE_DIR={_CACHE} UV_LINK_MODE=copy {_PYTHONS}",
-    ("uv", False): f"UV_NO_CACHE=1 {_PYTHONS}",
+    ("uv", True): f"UV_CACHE_DIR={_CACHE} UV_LINK_MODE=copy {_UV_ALWAYS}",
+    ("uv", False): f"UV_NO_CACHE=1 {_UV_ALWAYS}",
 }
 """(installer, with BuildKit) -> how it is to behave."""
 _SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -112,7 +114,7 @@ class Recipe:
             elif content.is_symlink():
                 target.symlink_to(content.readlink())
             elif content.is_dir():
-                shutil.copytree(content, target, symlinks=True, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+                shutil.copytree(content, target, symlinks=True, ignore=shutil.ignore_patterns(*NOT_A_PART, "*.egg-info"))
             else:
                 shutil.copy2(content, target)
         (folder / "Dockerfile").write_text(self.dockerfile, encoding="utf-8")
@@ -125,11 +127,12 @@ def render(definition: Mapping[str, Any], *, digest: str, base: Base | None, bui
         definition: in the form of azureml_environment.json, with absolute paths and secrets by reference.
         digest: the environment's, for a label.
         base: the image, where the definition has no Dockerfile of its own.
-        buildkit: with mounts for caches and secrets; else for the classic builder.
+        buildkit: with mounts for caches and secrets; else for the classic builder, unless a step needs a secret, which only BuildKit has
+            a place for.
         arguments: for the classic builder, names among ``PASSED_ON`` of what is given on its command line.
 
     Raises:
-        UserErrorException: a step needs a secret and ``buildkit`` is not set; the Dockerfile of a build context is not there.
+        UserErrorException: there is neither image nor Dockerfile, or the Dockerfile of a build context is not there.
     """
     docker, python = definition.get("docker") or {}, definition.get("python") or {}
     steps = _Steps(buildkit, arguments)
@@ -140,7 +143,7 @@ def render(definition: Mapping[str, Any], *, digest: str, base: Base | None, bui
         steps.environment(definition)
     steps.label(str(definition.get("name") or ""), digest)
     if steps.secrets and not buildkit:
-        raise UserErrorException("docker: " + CLASSIC_HAS_NO_SECRETS.format(names=", ".join(steps.secrets)))
+        return render(definition, digest=digest, base=base, buildkit=True)
     user = base.user if base is not None else _last_user(theirs)
     ours = steps.lines if user in ("", "root", "0") else ["USER root", "", *steps.lines, f"USER {user}"]
     return Recipe("\n".join([theirs.rstrip("\n"), "", *ours, ""]), steps.files, tuple(steps.secrets), frozenset(steps.in_addresses))
@@ -180,13 +183,15 @@ class _Steps:
             self.lines += ["# Where packages come from: docker build --build-arg", *(f"ARG {name}" for name in self._arguments), ""]
         self._uv()
         self.lines += ["# What is to be installed", f"COPY {OWN}/ {_FILES}/", ""]
-        steps = []
+        lines = requirements.pip_lines(definition)
+        steps = _index_of(lines)
         if conda:
             self._conda(definition)
         else:
-            steps.append(f"{UV} venv --quiet --seed --python {_python(requirements.python_request(definition))} {ENVIRONMENT}")
+            seed = "" if "--no-index" in lines else "--seed "
+            steps.append(f"{UV} venv --quiet {seed}--python {_python(requirements.python_request(definition))} {ENVIRONMENT}")
         if pip is not None:
-            options = f"--compile-bytecode --index-strategy unsafe-best-match {pip.options}"
+            options = f"--compile-bytecode {pip.options}"
             steps.append(f"{UV} pip install --python {PYTHON} {options}--requirement {_FILES}/{_REQUIREMENTS}")
         steps.append(f'cp {_FILES}/{PTH_NAME} "$({PYTHON} -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')"')
         self.lines.append("# The packages, and the import path of jobs")
@@ -269,7 +274,7 @@ class _Steps:
         if path is None:
             return line
         name = f"files/{sum(each.startswith(f'{OWN}/files/') for each in self.files)}/{os.path.basename(path.rstrip('/'))}"
-        self.files[f"{OWN}/{name}"] = Path(path)
+        self.files[f"{OWN}/{name}"] = Path(path).resolve()  # what a link leads to
         if "file:" in line:
             return re.sub(r"file:[^\s\[;#]+", lambda found: f"file://{_FILES}/{name}", line)
         return line.replace(path, f"{_FILES}/{name}", 1)
@@ -335,6 +340,14 @@ def _python(request: str | None) -> str:
     if len(wanted) == 1 and wanted[0][0] in ("=", "=="):
         return ".".join(map(str, wanted[0][1][:2]))
     return shlex.quote(request)
+
+
+def _index_of(lines: Sequence[str]) -> list[str]:
+    """The index that the lines name is stronger than the machine's; uv would see it the other way round."""
+    named = [requirements.option_of(line) for line in lines if line.startswith("-")]
+    urls = [value for name, value in named if requirements.IN_THE_FILE.get(name) == "--index-url"]
+    quoted = re.sub(r'(["`\\]|\$(?!\{))', r"\\\1", _by_variable(urls[-1])) if urls else ""
+    return [f'export UV_DEFAULT_INDEX="{quoted}"'] if urls else []
 
 
 def _by_variable(text: str) -> str:

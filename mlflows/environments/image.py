@@ -195,6 +195,8 @@ class _Search:
         engine = self._the_engine()
         self._have_base(work)
         recipe = self.recipe()
+        if recipe.secrets and engine.builder() == CLASSIC:
+            raise UserErrorException("docker: " + dockerfile.CLASSIC_HAS_NO_SECRETS.format(names=", ".join(recipe.secrets)))
         secrets = {name: self._resolve(name) for name in recipe.secrets}
         with engine.logged_in(self._base_login()) as logged_in:
             code, output = image_build.run(work, logged_in, recipe, self._tag, self._platform(), secrets)

@@ -55,6 +55,8 @@ def package_settings() -> dict[str, str]:
     known = {**{name: value for name, value in os.environ.items() if value}, **pip_settings.variables(os.environ)}
     for pips, uvs in (("PIP_INDEX_URL", ("UV_DEFAULT_INDEX", "UV_INDEX_URL")), ("PIP_EXTRA_INDEX_URL", ("UV_INDEX", "UV_EXTRA_INDEX_URL"))):
         known.setdefault(pips, next((known[name] for name in uvs if known.get(name)), ""))
+    if not os.environ.get("UV_INDEX_STRATEGY"):  # the Dockerfile has it
+        known.pop("UV_INDEX_STRATEGY", None)
     return {name: known[name] for name in dockerfile.PASSED_ON if known.get(name)}
 
 

@@ -113,10 +113,31 @@ def test_secrets_are_mounted_by_name() -> None:
     assert "environment-index" not in first  # the layer that all environments share
 
 
-def test_classic_builder_refuses_secrets() -> None:
+def test_secrets_need_buildkit() -> None:
     definition = with_packages("--index-url {{ prefect.blocks.secret.index }}", "six")
-    with pytest.raises(UserErrorException, match=r"needs secrets while it is built \(index\).*Install BuildKit"):
-        rendered(definition, buildkit=False)
+    assert rendered(definition, buildkit=False) == rendered(definition, buildkit=True)
+
+
+def test_index_of_the_definition_is_stronger_than_the_machines() -> None:
+    text = rendered(with_packages("-i https://{{prefect.blocks.secret.user}}@example.org/a$b", "six")).dockerfile
+    settings, export = (
+        text.rindex(". /run/secrets/mlflows-indexes"),
+        text.index('export UV_DEFAULT_INDEX="https://${USER}@example.org/a\\$b"'),
+    )
+    assert settings < export < text.index("uv venv")
+    assert "UV_DEFAULT_INDEX" not in rendered(with_packages("six")).dockerfile
+
+
+def test_no_index_means_no_pip() -> None:
+    assert "uv venv --quiet --python" in rendered(with_packages("--no-index", "--find-links https://example.org", "six")).dockerfile
+
+
+def test_what_a_link_leads_to_goes_into_the_context(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"wheel")
+    (tmp_path / "a-1-py3-none-any.whl").symlink_to(tmp_path / "real")
+    rendered(with_packages(str(tmp_path / "a-1-py3-none-any.whl"))).write(tmp_path / "context")
+    copied = tmp_path / "context/.mlflows/files/0/a-1-py3-none-any.whl"
+    assert copied.read_bytes() == b"wheel" and not copied.is_symlink()
 
 
 def test_local_files_go_into_the_context(tmp_path: Path) -> None:
