@@ -109,6 +109,12 @@ class TestFromConfig:
             ({"workspace_name": ""}, "workspace_name is missing"),
             ({"workspace_name": 3}, "workspace_name must be a string, not 3"),
             ({"workspace_name": "team", "mlflow_tracking_uri": 5000}, "mlflow_tracking_uri must be a string, not 5000"),
+            ({"workspace_name": "team", "container_registry": "host:5000"}, "container_registry is not the description of a registry"),
+            ({"workspace_name": "team", "container_registry": {}}, "container_registry is not the description of a registry"),
+            (
+                {"workspace_name": "team", "container_registry": {"address": "host", "password": "canary"}},
+                r'unknown keys: password. Write {"address": "host:port/path", "credentials": "<name of a DockerRegistryCredentials block>"}',
+            ),
             ({"workspace_name": "../x"}, "'../x' is not the name of a workspace"),
         ],
     )
