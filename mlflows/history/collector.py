@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -255,13 +256,25 @@ class Collector:
     def _ship_all(self) -> None:
         for file in self._shipper.ended():
             self._ship(file)
-        while self._collect(ended=True):
-            self._deliver()
+        self._ship_events()
         self._end_children()
         self._add_documents(everything=True)
         # MLflow refuses a second value of a param: the script's own log_param comes first, so ours come last
         self._ledgers[MAIN].writes.params.update(runs.params_of(self.spec))
         self._deliver(self._outcome)
+
+    def _ship_events(self) -> None:
+        """All full batches: while the server works on one, the next is read."""
+        self._send_parcel()
+        with ThreadPoolExecutor(1, "batches") as beside:
+            sending: Future[None] | None = None
+            while self._collect(ended=True):
+                if sending is not None:
+                    sending.result()
+                self._pack()
+                sending = beside.submit(self._send_parcel)
+            if sending is not None:
+                sending.result()
 
     # events
 
@@ -314,8 +327,11 @@ class Collector:
     def _deliver(self, outcome: Outcome | None = None) -> None:
         """Write what the ledgers hold, then the place reached. What broke off last time goes first."""
         self._send_parcel()
-        self._parcel = _Parcel({key: ledger.taken() for key, ledger in self._ledgers.items() if ledger.writes}, self._spool.offsets())
+        self._pack()
         self._send_parcel(outcome)
+
+    def _pack(self) -> None:
+        self._parcel = _Parcel({key: ledger.taken() for key, ledger in self._ledgers.items() if ledger.writes}, self._spool.offsets())
 
     def _send_parcel(self, outcome: Outcome | None = None) -> None:
         parcel = self._parcel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -237,6 +238,20 @@ def test_a_frozen_server_delays_but_loses_nothing(job: Job, mlflow_server: Mlflo
         job.folder.metric("loss", value)
     assert not job.collector.finish(30, Outcome(RunStatus.COMPLETED))
     assert [point.value for point in job.tracking.metric_history(job.ref.mlflow_run_id, "loss")] == list(range(1600))
+
+
+def test_a_server_that_comes_and_goes_while_the_last_batches_are_sent(job: Job, mlflow_server: MlflowServer) -> None:
+    for value in range(6500):
+        job.folder.metric("loss", value)
+    switches = [threading.Timer(0.15 * (n + 1), mlflow_server.send, [(signal.SIGSTOP, signal.SIGCONT)[n % 2]]) for n in range(12)]
+    for switch in switches:
+        switch.start()
+    try:
+        assert not job.collector.finish(60, Outcome(RunStatus.COMPLETED))
+    finally:
+        for switch in switches:
+            switch.join()
+    assert [point.value for point in job.tracking.metric_history(job.ref.mlflow_run_id, "loss")] == list(range(6500))
 
 
 def test_finish_keeps_to_its_budget(job: Job, mlflow_server: MlflowServer) -> None:
