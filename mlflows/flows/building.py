@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, Union
 
@@ -24,7 +24,7 @@ from mlflows.exceptions import UserErrorException
 from mlflows.flows import steering
 from mlflows.flows.context import RunContext
 from mlflows.history.artifacts import Artifacts
-from mlflows.history.shipping import Shipper
+from mlflows.history.shipping import LocalFile, Shipper
 from mlflows.history.tracking import TrackingError
 from mlflows.job import layout
 from mlflows.rest import RestClient
@@ -208,7 +208,7 @@ async def _shipped(context: RunContext, logger: Logger) -> AsyncIterator[None]:
         shipping.cancel()
         for left in reversed(range(LAST_TRIES)):
             try:
-                await asyncio.to_thread(_ship_now, shipper)
+                await asyncio.to_thread(_upload, shipper, shipper.ended)
                 break
             except TrackingError as error:
                 if not left:
@@ -220,9 +220,9 @@ async def _ship(shipper: Shipper) -> None:
     while True:
         await asyncio.sleep(SHIP_SECONDS)
         with contextlib.suppress(TrackingError):  # tried again
-            await asyncio.to_thread(_ship_now, shipper)
+            await asyncio.to_thread(_upload, shipper, shipper.running)
 
 
-def _ship_now(shipper: Shipper) -> None:
-    for file in shipper.running():
+def _upload(shipper: Shipper, chosen: Callable[[], Iterator[LocalFile]]) -> None:
+    for file in chosen():
         shipper.upload(file)

@@ -23,6 +23,7 @@ from tests.support.wheels import index, make_slow_project, make_wheel
 PYTHON = "{}.{}".format(*sys.version_info[:2])
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 CANARY = "canary-91c4-secret"
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @pytest.fixture
@@ -144,6 +145,21 @@ def test_a_failed_build_says_why_wherever_one_looks(project: Project, services: 
     assert "surely-not-there was not found" in services.mlflows("logs", run)
     flow_run = prefect.post("/flow_runs/filter", {"flow_runs": {"name": {"any_": [run]}}})[0]
     assert flow_run["state_name"] == "Failed" and reason in flow_run["state"]["message"]
+
+
+def test_the_log_is_in_mlflow_while_the_build_goes_on_and_whole_at_its_end(
+    project: Project, services: Services, slow: tuple[str, Path]
+) -> None:
+    path, gate = slow
+    backend = Path(path, "backend.py")
+    backend.write_text(backend.read_text().replace("    shutil.copy(", "    raise RuntimeError('no compiler')\n    shutil.copy("))
+    (run,) = project.submit(path)
+    building(gate)
+    until(lambda: "Installing" in services.mlflows("logs", run))
+    gate.touch()
+    until(lambda: ended(run))
+    logs = services.mlflows("logs", run)
+    assert logs == log_of(run) and "The build failed" in logs and "no compiler" in logs
 
 
 def test_twenty_runs_of_one_new_environment(project: Project, services: Services, slow: tuple[str, Path], tmp_path: Path) -> None:
@@ -285,3 +301,23 @@ def test_who_adopts_a_running_job_asks_for_no_environment(project: Project, serv
     go_on.touch()
     until(lambda: ended(run), 60)
     assert status(services, run) == "Completed" and not ready.exists()
+
+
+def test_an_environment_that_a_deployment_names(project: Project, services: Services, prefect: RestClient, tmp_path: Path) -> None:
+    train = "import named_lib, sys\nprint('has', named_lib.VERSION, sys.prefix)\n"
+    first = project.wait(str(make_wheel(tmp_path, "named-lib")), train=train, name="named")
+    assert first.returncode == 0, first.stdout
+    deployment = prefect.get("/deployments/name/script-run/local")
+
+    def ended_with(name: str) -> Any:
+        job = {"source_directory": str(project.folder / "code"), "script": "train.py", "environment": {"name": name}}
+        made = prefect.post(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": {"job": {**job, "experiment": name}}})
+        return until(lambda: next((run for run in [prefect.get(f"/flow_runs/{made['id']}")] if run["state_type"] in FINAL), None))
+
+    assert ended_with("named")["state_name"] == "Completed"
+    (run,) = json.loads(services.mlflows("runs", "-e", "named", "--json"))
+    assert services.mlflows("logs", run["run_id"]).endswith(
+        next(line for line in first.stdout.splitlines() if line.startswith("has")) + "\n"
+    )
+    failed = ended_with("nobody-s")
+    assert failed["state_name"] == "Failed" and "nobody-s" in failed["state"]["message"] and "named" in failed["state"]["message"]
