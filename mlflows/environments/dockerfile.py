@@ -50,8 +50,8 @@ _REQUIREMENTS = "requirements.txt"
 _UV_ALWAYS = f'UV_PYTHON_INSTALL_DIR={_TOOLS}/python UV_INDEX_STRATEGY="${{UV_INDEX_STRATEGY:-unsafe-best-match}}"'
 """pip takes the best version of all indexes, and requirements are written for pip."""
 _VARIABLES = {
-    ("pip", True): f"PIP_CACHE_DIR={_CACHE}",
-    ("pip", False): "PIP_NO_CACHE_DIR=1",
+    ("pip", True): f"PIP_CACHE_DIR={_CACHE} PIP_ROOT_USER_ACTION=ignore",
+    ("pip", False): "PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore",
     ("uv", True): f"UV_CACHE_DIR={_CACHE} UV_LINK_MODE=copy {_UV_ALWAYS}",
     ("uv", False): f"UV_NO_CACHE=1 {_UV_ALWAYS}",
 }
@@ -60,8 +60,8 @@ _SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _TRUST = f'[ -n "$SSL_CERT_FILE" ] || [ ! -s {_SYSTEM_CERTIFICATES} ] || export SSL_CERT_FILE={_SYSTEM_CERTIFICATES}'
 """The image's own certificates, among which are a company's, where it has any; else those that the installer brings."""
 _REFERENCE = re.compile(r"\{\{\s*prefect\.blocks\.secret\.([A-Za-z0-9-]+)\s*\}\}")
-_FROM = re.compile(r"^\s*FROM\s", re.IGNORECASE)
-_USER = re.compile(r"^\s*USER\s+(\S+)", re.IGNORECASE)
+_FROM = re.compile(r"\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE)
+_USER = re.compile(r"\s*USER\s+(\S+)", re.IGNORECASE)
 
 CLASSIC_HAS_NO_SECRETS = (
     "this environment needs secrets while it is built ({names}), and the builder of this engine would keep them in the image. Install "
@@ -117,10 +117,12 @@ class Recipe:
                 shutil.copytree(content, target, symlinks=True, ignore=shutil.ignore_patterns(*NOT_A_PART, "*.egg-info"))
             else:
                 shutil.copy2(content, target)
-        (folder / "Dockerfile").write_text(self.dockerfile, encoding="utf-8")
+        (folder / "Dockerfile").write_text(self.dockerfile, encoding="utf-8", errors="surrogateescape")
 
 
-def render(definition: Mapping[str, Any], *, digest: str, base: Base | None, buildkit: bool, arguments: Collection[str] = ()) -> Recipe:
+def render(
+    definition: Mapping[str, Any], *, digest: str, base: Base | None, buildkit: bool, arguments: Collection[str] = (), user: str = ""
+) -> Recipe:
     """The build context of an environment.
 
     Args:
@@ -130,6 +132,7 @@ def render(definition: Mapping[str, Any], *, digest: str, base: Base | None, bui
         buildkit: with mounts for caches and secrets; else for the classic builder, unless a step needs a secret, which only BuildKit has
             a place for.
         arguments: for the classic builder, names among ``PASSED_ON`` of what is given on its command line.
+        user: whom the image runs as that a Dockerfile of the person is built on, where that is known.
 
     Raises:
         UserErrorException: there is neither image nor Dockerfile, or the Dockerfile of a build context is not there.
@@ -143,8 +146,8 @@ def render(definition: Mapping[str, Any], *, digest: str, base: Base | None, bui
         steps.environment(definition)
     steps.label(str(definition.get("name") or ""), digest)
     if steps.secrets and not buildkit:
-        return render(definition, digest=digest, base=base, buildkit=True)
-    user = base.user if base is not None else _last_user(theirs)
+        return render(definition, digest=digest, base=base, buildkit=True, user=user)
+    user = base.user if base is not None else _last_user(theirs, user)
     ours = steps.lines if user in ("", "root", "0") else ["USER root", "", *steps.lines, f"USER {user}"]
     return Recipe("\n".join([theirs.rstrip("\n"), "", *ours, ""]), steps.files, tuple(steps.secrets), frozenset(steps.in_addresses))
 
@@ -314,7 +317,7 @@ def _theirs(docker: Mapping[str, Any], base: Base | None, files: dict[str, bytes
                 f"docker.build_context: there is no {name} in {folder}. Set dockerfile_path to its path in the folder."
             )
         files.update((path, folder / path) for path in dockerignore.files(folder, name) if path not in ("Dockerfile", dockerignore.NAME))
-        return (folder / name).read_text(encoding="utf-8")
+        return (folder / name).read_text(encoding="utf-8", errors="surrogateescape")
     if docker.get("baseDockerfile"):
         return str(docker["baseDockerfile"])
     if base is None:
@@ -323,13 +326,24 @@ def _theirs(docker: Mapping[str, Any], base: Base | None, files: dict[str, bytes
     return f"{comment}FROM {base.pinned}"
 
 
-def _last_user(dockerfile: str) -> str:
-    """The user that the last stage of a Dockerfile ends with, as far as it says so itself."""
-    user = ""
+def image_below(definition: Mapping[str, Any]) -> str | None:
+    """The image that a Dockerfile of the person is built on, if it says so without arguments and stages of its own."""
+    docker = definition.get("docker") or {}
+    if not docker.get("buildContext") and not docker.get("baseDockerfile"):
+        return None
+    found = [match for match in map(_FROM.match, _theirs(docker, None, {}).splitlines()) if match]
+    stages = {(match.group(2) or "").lower() for match in found}
+    image = found[-1].group(1) if found else "scratch"
+    return None if "$" in image or image.lower() in {"scratch", *stages} else image
+
+
+def _last_user(dockerfile: str, user: str) -> str:
+    """The user that the last stage of a Dockerfile ends with, as far as it says so itself; else ``user``."""
+    last = user
     for line in dockerfile.splitlines():
         found = _USER.match(line)
-        user = found.group(1) if found else "" if _FROM.match(line) else user
-    return user
+        last = found.group(1) if found else user if _FROM.match(line) else last
+    return last
 
 
 def _python(request: str | None) -> str:

@@ -194,7 +194,7 @@ class _Search:
         """Build the image, and push it if there is a registry."""
         engine = self._the_engine()
         self._have_base(work)
-        recipe = self.recipe()
+        recipe = self.recipe(self._user_below(work))
         if recipe.secrets and engine.builder() == CLASSIC:
             raise UserErrorException("docker: " + dockerfile.CLASSIC_HAS_NO_SECRETS.format(names=", ".join(recipe.secrets)))
         secrets = {name: self._resolve(name) for name in recipe.secrets}
@@ -204,8 +204,8 @@ class _Search:
             raise EnvironmentBuildError(image_errors.of_build(output, self._definition))
         return self._there() if self._registry is None else self._pushed(work)
 
-    def recipe(self) -> Recipe:
-        """The build context."""
+    def recipe(self, user: str = "") -> Recipe:
+        """The build context; ``user`` as in dockerfile.render."""
         builder = BUILDX if self._engine is None else self._engine.builder()
         return dockerfile.render(
             self._definition,
@@ -213,6 +213,7 @@ class _Search:
             base=self._base,
             buildkit=builder != CLASSIC,
             arguments=image_build.package_settings(),
+            user=user,
         )
 
     def _pushed(self, work: Work) -> BuiltImage:
@@ -259,11 +260,38 @@ class _Search:
 
     def _have_base(self, work: Work) -> None:
         """Download the base image if it is not there, so that what fails is told apart from what fails later, and its user is known."""
-        if self._base is None or self._inspect(self._base.pinned) is not None:
+        if self._base is None:
             return
-        self._pull(work, self._base.pinned, self._base_login())
         found = self._inspect(self._base.pinned)
-        self._base = Base(self._base.image, self._base.digest, _user(found or {}))
+        if found is None:
+            self._pull(work, self._base.pinned, self._base_login())
+            found = self._inspect(self._base.pinned) or {}
+        elif "Descriptor" in found and not self._in_its_registry(self._base):
+            # an engine that keeps images in containerd has a digest for each, also for what no registry knows: not to be built upon
+            self._base = Base(self._base.image)
+        self._base = Base(self._base.image, self._base.digest, _user(found))
+
+    def _in_its_registry(self, base: Base) -> bool:
+        """Whether the registry of a base image says that it has this digest."""
+        host, path, _ = split(base.image)
+        user, password = self._base_login().get(_HUB_LOGIN if host == DOCKER_HUB else host, (None, None))
+        try:
+            return base.digest is not None and Registry(host, user, password).digest_of(path, base.digest) is not None
+        except (ServiceException, UserErrorException):
+            return False
+
+    def _user_below(self, work: Work) -> str:
+        """Whom the image runs as that a Dockerfile of the person is built on; it is downloaded to know. Empty if it cannot be known."""
+        image = dockerfile.image_below(self._definition)
+        if image is None:
+            return ""
+        found = self._inspect(image)
+        if found is None:
+            work.say(f"Pulling {image}")
+            with self._the_engine().logged_in(self._base_login()) as engine:
+                engine.run(work, "pull", *self._platform(), image)  # the build says what is wrong with it
+            found = self._inspect(image)
+        return _user(found or {})
 
     def _pull(self, work: Work, image: str, logins: Mapping[str, tuple[str, str]]) -> None:
         work.say(f"Pulling {image}")

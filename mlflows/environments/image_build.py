@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from mlflows.environments import dockerfile, pip_settings
 from mlflows.environments.dockerfile import Recipe
 from mlflows.environments.engine import BUILDX, CLASSIC, Engine
-from mlflows.environments.work import Work
+from mlflows.environments.work import EnvironmentBuildError, Work
 from mlflows.exceptions import UserErrorException
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy")
@@ -33,6 +34,7 @@ def run(work: Work, engine: Engine, recipe: Recipe, tag: str, options: Sequence[
 
     Raises:
         UserErrorException: the settings of pip have a password, and the builder has no place for it.
+        EnvironmentBuildError: a file of the context cannot be read or written.
         BuildStopped: see Work.run.
     """
     builder, settings = engine.builder(), package_settings()
@@ -41,8 +43,13 @@ def run(work: Work, engine: Engine, recipe: Recipe, tag: str, options: Sequence[
     with tempfile.TemporaryDirectory(prefix="mlflows-image-") as name:
         folder, context = Path(name), Path(name, "context")
         context.mkdir()
-        recipe.write(context)
-        (work.folder / "Dockerfile").write_text(recipe.dockerfile, encoding="utf-8")
+        try:
+            recipe.write(context)
+            shutil.copyfile(context / "Dockerfile", work.folder / "Dockerfile")
+        except (OSError, shutil.Error) as error:
+            raise EnvironmentBuildError(
+                f"docker: the build context cannot be made: {error}. Is every file there, and is there space?"
+            ) from error
         variables = {**settings, "DOCKER_BUILDKIT": "0" if builder == CLASSIC else "1", "BUILDKIT_PROGRESS": "plain"}
         command = ["buildx", "build", "--load"] if builder == BUILDX else ["build"]
         command += _for_classic(settings) if builder == CLASSIC else _for_buildkit(recipe, secrets, settings, folder)

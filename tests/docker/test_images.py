@@ -23,7 +23,7 @@ from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.environment import Environment
 from mlflows.environments.image import BuiltImage
 from mlflows.environments.image_registry import Registry
-from mlflows.environments.sections import DockerBuildContext
+from mlflows.environments.sections import ContainerRegistry, DockerBuildContext
 from mlflows.environments.work import BuildStopped, EnvironmentBuildError
 from mlflows.exceptions import AuthenticationException, UserErrorException
 from tests.support.engine import Engine
@@ -135,6 +135,18 @@ class TestKinds:
         found = built(Environment.from_dockerfile("both", dockerfile, pip_requirements=tmp_path / "requirements.txt"))
         assert "ran /azureml-envs/mlflows" in ran(docker_engine, found, job_folder, "six")
         assert docker_engine.docker("run", "--rm", found.name, "sh", "-c", "cat /mark; whoami").split() == ["yes", "person"]
+
+    def test_user_of_the_image_below_a_dockerfile(
+        self, base_image: str, built: Callable[..., BuiltImage], docker_engine: Engine, tmp_path: Path
+    ) -> None:
+        (tmp_path / "requirements.txt").write_text("six\n")
+        below = f"mlflows-tests/below:{uuid.uuid4().hex[:8]}"
+        docker_engine.docker("build", "--tag", below, "-", stdin=f"FROM {base_image}\nRUN useradd person\nUSER person\n")
+        try:
+            environment = Environment.from_dockerfile("below", f"FROM {below} AS last\n", pip_requirements=tmp_path / "requirements.txt")
+            assert docker_engine.docker("run", "--rm", built(environment).name, "whoami").strip() == "person"
+        finally:
+            docker_engine.docker("rmi", "--force", below)
 
     def test_build_context(
         self, base_image: str, built: Callable[..., BuiltImage], docker_engine: Engine, job_folder: Path, tmp_path: Path
@@ -431,6 +443,19 @@ class TestSecrets:
         pinned = (Path(os.environ["MLFLOWS_HOME"]) / "environments" / found.digest / "Dockerfile").read_text().splitlines()[1]
         assert pinned.startswith(f"FROM {locked_base.rpartition(':')[0]}@sha256:")
         self.nowhere([password, CANARY], found, log, docker_engine, tmp_path)
+
+    def test_locked_image_as_it_is(
+        self, locked_base: str, private_image_registry: RegistryService, built: Callable[..., BuiltImage], docker_engine: Engine
+    ) -> None:
+        registry = ContainerRegistry()
+        registry.address, registry.username = private_image_registry.address, private_image_registry.username
+        registry.password = private_image_registry.password
+        log: list[str] = []
+        found = built(Environment.from_docker_image("locked", locked_base.partition("/")[2], registry), write=log.append)
+        assert (found.name, found.ours) == (locked_base, False)
+        docker_engine.docker("image", "inspect", found.name)
+        store = [path.read_text() for path in Path(os.environ["MLFLOWS_HOME"]).rglob("*") if path.is_file()]
+        assert str(registry.password) not in "".join([*log, *store])
 
     def test_addresses(
         self, buildkit: None, base_image: str, built: Callable[..., BuiltImage], docker_engine: Engine, tmp_path: Path, host: str

@@ -210,6 +210,24 @@ def test_user_of_the_base_image_is_kept() -> None:
     assert "USER root" in lines and lines[-1] == "USER person:group"
 
 
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("FROM a:1\nRUN x\n", "a:1"),
+        ("from --platform=linux/amd64 a as b\nFROM c AS d\n", "c"),
+        ("FROM a AS b\nFROM B\n", None),
+        ("ARG V=1\nFROM a:$V\n", None),
+        ("FROM scratch\n", None),
+        ("RUN nothing\n", None),
+    ],
+)
+def test_image_below_a_dockerfile(text: str, image: str | None) -> None:
+    definition = definition_of(Environment.from_dockerfile("e", text + "\n"))
+    assert dockerfile.image_below(definition) == image
+    lines = rendered(definition, None, user="person").dockerfile.splitlines()
+    assert lines[-1] == "USER person" and dockerfile.image_below(with_packages("six")) is None
+
+
 def test_build_context_as_docker_sees_it(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     (folder / "docker").mkdir(parents=True)

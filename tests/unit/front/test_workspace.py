@@ -113,7 +113,7 @@ class TestFromConfig:
             ({"workspace_name": "team", "container_registry": {}}, "container_registry is not the description of a registry"),
             (
                 {"workspace_name": "team", "container_registry": {"address": "host", "password": "canary"}},
-                r'unknown keys: password. Write {"address": "host:port/path", "credentials": "<name of a DockerRegistryCredentials block>"}',
+                r'unknown keys: password. Write {"address": "host:port/path", "credentials": ',
             ),
             ({"workspace_name": "../x"}, "'../x' is not the name of a workspace"),
         ],
