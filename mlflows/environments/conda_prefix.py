@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +38,13 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
         EnvironmentBuildError: what could not be solved or installed, and why; the extra is not installed.
         BuildStopped: see Work.run.
     """
-    if find_spec("rattler") is None:
-        packages = requirements.conda_packages(definition)
-        named = ", ".join(package for package in packages if conda_name(package) not in requirements.PART_OF_ANY_PYTHON)
-        raise EnvironmentBuildError(
-            f"{requirements.FIELD}: the conda packages {named} need a solver, which is not installed. Run `pip install 'mlflows[conda]'`, "
-            "or ask for them as pip packages."
-        )
+    missing = requirements.missing_solver(definition)
+    if missing:
+        raise EnvironmentBuildError(missing)
     solve(work, definition, resolve)
     target = interpreter_in(work.folder)
     if not target.exists():
-        raise EnvironmentBuildError(
-            f"the package python of {', '.join(channels_of(definition))} has no bin/python. Use another channel."
-        )
+        raise EnvironmentBuildError(f"the package python of {', '.join(channels_of(definition))} has no bin/python. Use another channel.")
     venv.install(work, target, requirements.pip_lines(definition), resolve, venv.uv_variables(work))
     return target
 

@@ -76,6 +76,19 @@ def needs_conda(definition: Mapping[str, Any]) -> bool:
     return any(conda_name(package) not in PART_OF_ANY_PYTHON for package in conda_packages(definition))
 
 
+def missing_solver(definition: Mapping[str, Any]) -> str | None:
+    """A sentence, where conda packages are asked for and what solves them is not installed."""
+    from importlib.util import find_spec  # asked only for an environment that is built
+
+    if not needs_conda(definition) or find_spec("rattler") is not None:
+        return None
+    named = ", ".join(package for package in conda_packages(definition) if conda_name(package) not in PART_OF_ANY_PYTHON)
+    return (
+        f"{FIELD}: the conda packages {named} need a solver, which is not installed. Run `pip install 'mlflows[conda]'`, or ask for them "
+        "as pip packages."
+    )
+
+
 def channels(definition: Mapping[str, Any]) -> list[str]:
     """Conda channels, the strongest first."""
     return list(_dependencies(definition).conda_channels)

@@ -41,6 +41,7 @@ def resolve_interpreter(spec: EnvironmentSpec) -> str | None:
     python = spec.definition.get("python") or {}
     if needs_build(spec.definition):
         requirements.check(spec.definition)
+        _refuse_without_solver(spec.definition)
         return None
     if not python.get("userManagedDependencies"):
         logger.info("Environment %r has nothing to install: the script runs on %s.", spec.name, sys.executable)
@@ -78,6 +79,16 @@ def _refuse_image(spec: EnvironmentSpec) -> None:
             f"environment {spec.name!r}: python.base_conda_environment is set, and an environment of somebody else's is not changed. Set "
             "it to None, and name all packages in environment.python.conda_dependencies (Environment.from_existing_conda_environment does)."
         )
+
+
+def _refuse_without_solver(definition: Mapping[str, Any]) -> None:
+    missing = requirements.missing_solver(definition)
+    if missing:
+        from mlflows.environments import builds  # what is known needs no solver; 30 ms that nobody else pays
+        from mlflows.environments.digest import digest
+
+        if builds.known(digest(definition, "venv")) is None:
+            raise UserErrorException(missing)
 
 
 def _refuse_name_only(name: str | None) -> None:

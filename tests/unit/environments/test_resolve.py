@@ -80,6 +80,14 @@ def test_packages_need_a_python_of_their_own() -> None:
     assert resolve_interpreter(spec_of(environment)) is None
 
 
+def test_conda_packages_without_a_solver_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Environment("x")
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=[], conda_packages=["numpy"])
+    monkeypatch.setitem(sys.modules, "rattler", None)
+    with pytest.raises(UserErrorException, match=r"the conda packages numpy need a solver.*pip install 'mlflows\[conda\]'"):
+        resolve_interpreter(spec_of(environment))
+
+
 def test_an_image_that_is_not_used_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert resolve_interpreter(spec_of(Environment.from_docker_image("x", "my/image:1"))) == sys.executable
     assert "the image my/image:1 is not used, a local run has no container" in caplog.text
