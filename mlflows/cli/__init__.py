@@ -26,6 +26,8 @@ A submit.py written for SDK v1 needs no change:
   mlflows logs -f RUN               follow a run's log
   mlflows cancel RUN                stop it
 
+  mlflows env list                  environments; show, build, render, scaffold, register and download them
+
 The first submit starts a Prefect server, an MLflow server and a runner on this machine and keeps them:
 
   mlflows status                    what runs, and its addresses
@@ -61,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     _add_programs(commands)
     _add_services(commands)
     _add_history(commands)
+    _add_environments(commands)
     return top
 
 
@@ -171,6 +174,96 @@ def _add_history(commands: Any) -> None:
     for each in (show, logs, cancel):
         each.add_argument("run", metavar="RUN", help="id of the run")
     for each in (runs, show, logs):
+        _add_json(each)
+
+
+def _add_environments(commands: Any) -> None:
+    env = commands.add_parser(
+        "env",
+        help="environments: list, show, build, render, scaffold, register, download",
+        description="Environments are what scripts run in: a name, and packages, an interpreter or an image behind it.\n"
+        "A folder of one has azureml_environment.json and, as needed, conda_dependencies.yml and BaseDockerfile.",
+        epilog="examples:\n  mlflows env scaffold -n training -d training-env\n  mlflows env build -d training-env\n"
+        "  mlflows env register -d training-env\n  mlflows env list",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = env.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listed = _command(
+        actions,
+        "list",
+        "mlflows.cli.environments:list_all",
+        "list registered and curated environments",
+        "Lists the newest version of every registered environment, and the curated ones: whether this machine has its packages\n"
+        "(PACKAGES) and its image (IMAGE). `own` is a python that its user looks after; `-`: there is nothing to build, or no engine.",
+        "mlflows env list\nmlflows env list --json",
+    )
+    show = _command(
+        actions,
+        "show",
+        "mlflows.cli.environments:show",
+        "show an environment's definition",
+        "Shows a registered or curated environment: its python, packages, image, variables, and where it has been built.",
+        "mlflows env show -n training\nmlflows env show -n training -v 2 --json",
+    )
+    build = _command(
+        actions,
+        "build",
+        "mlflows.cli.environments:build",
+        "build an environment ahead of a run",
+        "Builds what a run would build: the packages for runs of this machine, or with --docker the image, which is pushed if the\n"
+        "workspace has a container_registry. What is there already is found again, not built.",
+        "mlflows env build -n training\nmlflows env build -d training-env --docker",
+    )
+    render = _command(
+        actions,
+        "render",
+        "mlflows.cli.environments:render",
+        "show how it would be built, and build nothing",
+        "Prints the steps as a shell script, or with --docker the Dockerfile and the files beside it. Secrets stay references.",
+        "mlflows env render -d training-env\nmlflows env render -n training --docker\nmlflows env render -n training --docker -o context",
+    )
+    scaffold = _command(
+        actions,
+        "scaffold",
+        "mlflows.cli.environments:scaffold",
+        "write the folder of a new environment",
+        "Writes azureml_environment.json and conda_dependencies.yml to start from, with this python's version; with --docker also\n"
+        "a BaseDockerfile.",
+        "mlflows env scaffold -n training -d training-env\nmlflows env scaffold -n training -d training-env --docker",
+    )
+    register = _command(
+        actions,
+        "register",
+        "mlflows.cli.environments:register",
+        "register the environment of a folder",
+        "Registers what is in a folder, for everybody on the same Prefect server. What has not changed keeps its version.",
+        "mlflows env register -d training-env\nmlflows env register -d training-env -n training-nightly",
+    )
+    download = _command(
+        actions,
+        "download",
+        "mlflows.cli.environments:download",
+        "write an environment into a folder",
+        "Writes a registered or curated environment into a folder, to be changed, built or registered from there.",
+        "mlflows env download -n training -d training-env\nmlflows env download -n AzureML-sklearn-1.5 -d mine --overwrite",
+    )
+    for each in (build, render):
+        either = each.add_mutually_exclusive_group(required=True)
+        either.add_argument("-n", "--name", help="a registered or curated environment")
+        either.add_argument("-d", "--directory", help="the folder of one")
+        each.add_argument("--docker", action="store_true", help="the image, not the packages of this machine")
+    render.add_argument("-o", "--output", metavar="FOLDER", help="with --docker: write the build context there, for `docker build`")
+    for each in (show, scaffold, download):
+        each.add_argument("-n", "--name", required=True, help="name of the environment")
+    for each in (scaffold, register, download):
+        each.add_argument("-d", "--directory", required=True, help="the folder")
+    register.add_argument("-n", "--name", help="register it under this name (default: the one in azureml_environment.json)")
+    scaffold.add_argument("--docker", action="store_true", help="with a BaseDockerfile")
+    for each in (scaffold, download):
+        each.add_argument("--overwrite", action="store_true", help="replace the files of an environment that are there")
+    for each in (show, build, render, download):
+        each.add_argument("-v", "--version", help="version (default: the newest)")
+    for each in (listed, show, build, render, register):
         _add_json(each)
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from mlflows.cli.tables import print_table
 from mlflows.exceptions import UserErrorException
 from mlflows.history import status
 from mlflows.history import tags as names
@@ -33,7 +34,7 @@ def runs(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_described(tracking, run) for run in found], indent=2))
         return 0
-    _print_table([HEADER, *(_row(run) for run in found)])
+    print_table([HEADER, *(_row(run) for run in found)])
     return 0
 
 
@@ -173,12 +174,6 @@ def _utc(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _error_of(details: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def build(environment: Environment, workspace: Workspace) -> ImageBuildDetails:
     if environment.version is None:
         logger.warning("Environment %r is not registered yet: it is registered now.", environment.name)
         environment = environment.register(workspace)
-    definition, resolve, registry = _prepared(environment, workspace)
+    definition, resolve, registry = prepared(environment, workspace)
     return ImageBuildDetails(
         lambda write, stopped: image.ensure_image(definition, registry=registry, resolve=resolve, write=write, stopped=stopped)
     )
@@ -67,7 +67,7 @@ def build_local(environment: Environment, workspace: Workspace, platform: str | 
         raise UserErrorException(
             f"Environment {environment.name!r} is not registered. Register it first: environment = environment.register(workspace)."
         )
-    definition, resolve, registry = _prepared(environment, workspace)
+    definition, resolve, registry = prepared(environment, workspace)
     if push and registry is None:
         raise UserErrorException(
             "pushImageToWorkspaceAcr: the workspace has no registry. Add container_registry with its address to config.json."
@@ -83,7 +83,7 @@ def build_local(environment: Environment, workspace: Workspace, platform: str | 
 def image_details(environment: Environment, workspace: Workspace) -> DockerImageDetails:
     """What is known of the image; nothing is built. See Environment.get_image_details."""
     _check_workspace(workspace)
-    definition, resolve, registry = _prepared(environment, workspace)
+    definition, resolve, registry = prepared(environment, workspace)
     found = image.describe(definition, registry=registry, resolve=resolve)
     ours = not (definition.get("python") or {}).get("userManagedDependencies")
     where = {"address": registry.name, "username": registry.username} if registry is not None else None
@@ -119,9 +119,15 @@ def add_private_pip_wheel(workspace: Workspace, file_path: str | os.PathLike[str
     return target.as_uri()
 
 
-def _prepared(environment: Environment, workspace: Workspace) -> tuple[dict[str, Any], Resolve, Registry | None]:
-    """The definition without secrets, who gives their values, and the workspace's registry."""
-    definition, taken = credentials.taken_out(requirements.localized(environment._serialize_to_dict(), os.getcwd()))
+def prepared(environment: Environment, workspace: Workspace, folder: str | None = None) -> tuple[dict[str, Any], Resolve, Registry | None]:
+    """The definition without secrets, who gives their values, and the workspace's registry.
+
+    A relative path among the packages is looked for in the current folder, then in ``folder``.
+
+    Raises:
+        UserErrorException: the definition cannot be right; there is no such block for the registry.
+    """
+    definition, taken = credentials.taken_out(requirements.localized(environment._serialize_to_dict(), folder or os.getcwd()))
     requirements.check(definition)
     settings = workspace._container_registry()
     referred = set(credentials.referred(definition)) - set(taken)

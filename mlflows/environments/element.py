@@ -81,8 +81,7 @@ class Element:
         return section
 
     def _update(self, value: Mapping[str, Any]) -> None:
-        if not isinstance(value, Mapping):
-            raise UserErrorException(f"{type(self).__name__}: expected a mapping, got {value!r}.")
+        self._check_mapping(value)
         names = {self._key(name).lower(): name for name in self._fields}
         for key, item in value.items():
             name = names.get(str(key).lower())
@@ -91,6 +90,11 @@ class Element:
             elif str(key) not in self._obsolete_keys:
                 near = nearest(str(key), [self._key(field) for field in self._fields])
                 logger.warning("%s: unknown key %r is left out.%s", type(self).__name__, key, near)
+
+    def _check_mapping(self, value: Any) -> None:
+        """For those who look into a value before ``_update`` does."""
+        if not isinstance(value, Mapping):
+            raise UserErrorException(f"{type(self).__name__}: expected a mapping, got {value!r}.")
 
     def _set_plain(self, name: str, item: Any) -> None:
         current = getattr(self, name)

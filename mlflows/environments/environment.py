@@ -349,9 +349,9 @@ class Environment(Element):
 
         Raises:
             FileNotFoundError: there is no such folder, or no ``azureml_environment.json`` in it.
+            UserErrorException: a file is not what it should be.
         """
-        with open(os.path.join(path, DEFINITION_FILE), encoding="utf-8") as file:
-            environment = Environment._deserialize(json.load(file))
+        environment = Environment._deserialize(_read_definition(os.path.join(path, DEFINITION_FILE)))
         conda_file, dockerfile = os.path.join(path, CONDA_FILE), os.path.join(path, DOCKERFILE)
         if os.path.isfile(conda_file):
             environment.python.conda_dependencies = CondaDependencies(conda_file)
@@ -449,6 +449,16 @@ def _requirement_lines(path: str) -> list[str]:
         else:
             lines.append(line)
     return lines
+
+
+def _read_definition(path: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_read_text(path))
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise UserErrorException(f"{path} is not JSON: {error}. Correct it, or write it anew with save_to_directory.", error) from error
+    if not isinstance(found, dict):
+        raise UserErrorException(f"{path} is not an environment: expected an object with name, python and docker, got {found!r:.80}.")
+    return found
 
 
 def _read_text(path: str) -> str:

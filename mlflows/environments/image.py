@@ -127,6 +127,17 @@ def render(definition: Mapping[str, Any]) -> Recipe | None:
     return None if search.as_it_is else search.recipe()
 
 
+def is_here(definition: Mapping[str, Any], engine: Engine, registry: Registry | None = None) -> bool:
+    """Whether the engine has the image, as far as it knows itself: no registry is asked.
+
+    Raises:
+        UserErrorException: the definition cannot be right.
+        EngineError: the engine does not answer.
+    """
+    definition, resolve = _without_secrets(definition, None)
+    return _Search(engine, definition, registry, resolve, ask_base=False).in_engine() is not None
+
+
 def registry_of(settings: Mapping[str, Any] | None, client: RestClient | None) -> Registry | None:
     """The registry that a workspace's ``container_registry`` names: ``{"address": ..., "credentials": <name of a block>}``.
 
@@ -152,13 +163,15 @@ def registry_of(settings: Mapping[str, Any] | None, client: RestClient | None) -
 class _Search:
     """One environment's image: what it is called, where it may be, and how it comes about."""
 
-    def __init__(self, engine: Engine | None, definition: Mapping[str, Any], registry: Registry | None, resolve: Resolve) -> None:
+    def __init__(
+        self, engine: Engine | None, definition: Mapping[str, Any], registry: Registry | None, resolve: Resolve, *, ask_base: bool = True
+    ) -> None:
         self._engine = engine
         self._definition = definition
         self._resolve = resolve
         self._docker = definition.get("docker") or {}
         self._base_image = _base_image(self._docker)
-        self._base, fingerprint = self._find_base()
+        self._base, fingerprint = self._find_base(ask_base)
         self.as_it_is = bool((definition.get("python") or {}).get("userManagedDependencies") and self._base_image)
         self.digest = digest(definition, "image", base_digest=fingerprint)
         self._registry = None if self.as_it_is else registry
@@ -236,10 +249,10 @@ class _Search:
             )
         return found
 
-    def _find_base(self) -> tuple[Base | None, str | None]:
+    def _find_base(self, ask: bool) -> tuple[Base | None, str | None]:
         """The base image as far as it is known without downloading it, and what tells it from others of its name.
 
-        That is the digest its registry has for it, or its own id if no registry ever had it.
+        That is the digest its registry has for it, or its own id if no registry ever had it. Without ``ask`` only the engine says so.
         """
         if self._base_image is None:
             return None, None
@@ -251,6 +264,8 @@ class _Search:
             return Base(self._base_image, known, _user(found)), known or str(found["Id"])
         if reference.startswith("sha256:"):
             return Base(self._base_image, reference), reference
+        if not ask:
+            return Base(self._base_image), None
         user, password = self._base_login().get(_HUB_LOGIN if host == DOCKER_HUB else host, (None, None))
         try:
             remote = Registry(host, user, password).digest_of(path, reference)

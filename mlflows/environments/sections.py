@@ -67,6 +67,7 @@ class PythonSection(Element):
         return value
 
     def _update(self, value: Mapping[str, Any]) -> None:
+        self._check_mapping(value)
         rest = dict(value)
         file, inline = rest.pop("condaDependenciesFile", None), rest.pop("condaDependencies", None)
         super()._update(rest)
@@ -211,6 +212,7 @@ class DockerSection(Element):
             setattr(self, f"_{other}", None)
 
     def _update(self, value: Mapping[str, Any]) -> None:
+        self._check_mapping(value)
         rest = dict(value)
         context = rest.pop("buildContext", None)
         super()._update(rest)

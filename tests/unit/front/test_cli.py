@@ -45,6 +45,12 @@ class TestHelp:
             main([command, "--help"])
         assert ended.value.code == 0 and f"examples:\n  mlflows {command}" in capsys.readouterr().out
 
+    @pytest.mark.parametrize("command", ["list", "show", "build", "render", "scaffold", "register", "download"])
+    def test_each_of_env_has_an_example(self, command, capsys):
+        with pytest.raises(SystemExit) as ended:
+            main(["env", command, "--help"])
+        assert ended.value.code == 0 and f"examples:\n  mlflows env {command}" in capsys.readouterr().out
+
     def test_nothing_else_is_imported(self):
         code = "import sys; from mlflows.cli import parser; parser(); print([m for m in sys.modules if m.startswith('mlflows')])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -68,6 +74,14 @@ class TestUsage:
             ["runs", "-n", "x"],
             ["up", "x"],
             ["status", "--yaml"],
+            ["env"],
+            ["env", "fly"],
+            ["env", "build"],
+            ["env", "build", "-n", "a", "-d", "b"],
+            ["env", "show"],
+            ["env", "download", "-n", "a"],
+            ["env", "scaffold", "-d", "a"],
+            ["env", "register", "-n", "a"],
         ],
     )
     def test_wrong_is_2(self, arguments):
