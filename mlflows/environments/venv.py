@@ -135,10 +135,10 @@ def _make(work: Work, request: str | None, folder: Path, variables: Mapping[str,
         source = [python] if os.path.isabs(python) else [python, "--managed-python"]
         quick = {} if os.path.isabs(python) else {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": CONNECT_SECONDS}
         command = [uv(), "venv", "--quiet", "--no-project", "--clear", "--python", *source]
-        code, output = work.run([*command, "--seed", str(folder)], {**variables, **quick})
+        code, output = work.run([*command, "--seed", str(folder)], {**variables, **quick}, quiet=True)
         if code != 0 and os.path.isabs(python):
-            work.say("Without pip: the index does not have it.")
-            code, output = work.run([*command, str(folder)], variables)
+            work.say(f"Without pip, which cannot be had: {reason_of(output)}")
+            code, output = work.run([*command, str(folder)], variables, quiet=True)
         if code == 0:
             return
         work.say(f"Python {python} cannot be had: {reason_of(output)}")

@@ -151,6 +151,13 @@ class TestWhatIsBuilt:
 
 
 class TestJobPath:
+    @pytest.fixture(scope="class")
+    def made(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+        """One for all."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOWS_HOME", str(tmp_path_factory.mktemp("home")))
+            yield Environment(builds.ensure(definition_of("six")), "")
+
     @pytest.fixture
     def job(self, tmp_path: Path) -> Path:
         (tmp_path / "job" / "lib" / "azureml").mkdir(parents=True)
@@ -163,21 +170,19 @@ class TestJobPath:
     SHOW = "import sys; print([p for p in sys.path if p.endswith('/lib') and 'job' in p], 'azureml' in sys.modules)"
 
     @pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",)])
-    def test_first_on_the_path_inside_a_job(self, build: Build, job: Path, flags: tuple[str, ...]) -> None:
-        made = build("six")
+    def test_first_on_the_path_inside_a_job(self, made: Environment, job: Path, flags: tuple[str, ...]) -> None:
         assert made.run(self.SHOW, *flags, MLFLOWS_JOB_FOLDER=str(job)) == f"{[str(job / 'lib')]} False"
         code = "import sys, azureml.core; print(sys.path.index(%r) < sys.path.index(next(p for p in sys.path if 'site-packages' in p)))"
         assert made.run(code % str(job / "lib"), *flags, MLFLOWS_JOB_FOLDER=str(job), PYTHONPATH="/nowhere") == "True"
 
-    def test_nothing_outside_a_job(self, build: Build) -> None:
-        made = build("six")
+    def test_nothing_outside_a_job(self, made: Environment) -> None:
         assert made.run(self.SHOW) == "[] False"
         assert (made.built.interpreter.parents[1] / "lib" / f"python{PYTHON}" / "site-packages" / PTH_NAME).read_text() == PTH_LINE + "\n"
 
-    def test_a_path_that_has_it_already_stays(self, build: Build, job: Path) -> None:
+    def test_a_path_that_has_it_already_stays(self, made: Environment, job: Path) -> None:
         path = f"/mine:{job / 'lib'}"
         code = "import sys; print(sys.path[:3])"
-        assert build("six").run(code, MLFLOWS_JOB_FOLDER=str(job), PYTHONPATH=path) == f"{['', '/mine', str(job / 'lib')]}"
+        assert made.run(code, MLFLOWS_JOB_FOLDER=str(job), PYTHONPATH=path) == f"{['', '/mine', str(job / 'lib')]}"
 
     @pytest.mark.parametrize("regular", [True, False], ids=["package", "namespace"])
     def test_genuine_azureml_packages_go_on_working(self, build: Build, job: Path, tmp_path: Path, regular: bool) -> None:
