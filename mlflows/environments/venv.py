@@ -18,6 +18,9 @@ from mlflows.exceptions import AzureMLException
 
 FOLDER = "venv"
 CONNECT_SECONDS = "5"
+_INDEXES = ("--index-url", "--extra-index-url", "--find-links", "--no-index")
+_USUAL = ("pip", 'setuptools<81; python_version < "3.12"', 'wheel; python_version < "3.12"')
+"""As where conda or ``python -m venv`` makes it; a newer setuptools has no pkg_resources, which older scripts import."""
 _REFERENCE = re.compile(r"\{\{\s*prefect\.blocks\.secret\.([A-Za-z0-9-]+)\s*\}\}")
 _NO_SOLUTION = re.compile(r"^(\s*[×x] |error: |  ?hint: )")
 _FRAME = re.compile(r"^[\s│├╰─▶×]+")
@@ -45,15 +48,17 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
     lines = requirements.pip_lines(definition)
     variables = uv_variables(work)
     target = interpreter_in(work.folder)
-    _make(work, requirements.python_request(definition), target.parent.parent, {**variables, **_index_of(lines, resolve, work)})
+    _make(work, requirements.python_request(definition), target.parent.parent, variables)
     install(work, target, [*asked_of_conda(definition), *lines], resolve, variables)
+    _add_pip(work, target, lines, resolve, variables)
     return target
 
 
 def install(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | None, variables: Mapping[str, str]) -> None:
     """Install the lines into the environment of ``python``.
 
-    uv reads them from a pipe, so that what is secret in them is in no file and no command line.
+    Raises:
+        EnvironmentBuildError: which requirement failed, and why.
     """
     options, text = [], []
     for line in lines:
@@ -69,11 +74,36 @@ def install(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | N
     if not any(not line.startswith("-") or line.startswith("--editable") for line in text):
         return
     work.say(f"Installing {', '.join(line for line in text if not line.startswith('-'))}")
-    told = "\n".join(revealed(line, resolve, work) for line in text) + "\n"
-    command = [uv(), "pip", "install", "--python", str(python), "--break-system-packages", *options, "-r", "-"]
-    code, output = work.run(command, {**variables, **_index_of(lines, resolve, work)}, told)
+    code, output = _installed(work, python, text, options, resolve, variables)
     if code != 0:
         raise EnvironmentBuildError(failure(lines, output))
+
+
+def _add_pip(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | None, variables: Mapping[str, str]) -> None:
+    """What every conda environment has and scripts count on, where the lines have not brought it; an index may lack it."""
+    indexes = []
+    for line in lines:
+        name, value = requirements.option_of(line)
+        if line.startswith("-") and requirements.IN_THE_FILE.get(name) in _INDEXES:
+            indexes.append(f"{requirements.IN_THE_FILE[name]} {value}".strip())
+    code, output = _installed(work, python, [*indexes, *_USUAL], [], resolve, variables, quiet=True)
+    if code != 0:
+        work.say(f"Without pip, which cannot be had: {reason_of(output)}")
+
+
+def _installed(
+    work: Work,
+    python: Path,
+    lines: Sequence[str],
+    options: Sequence[str],
+    resolve: Resolve | None,
+    variables: Mapping[str, str],
+    quiet: bool = False,
+) -> tuple[int, str]:
+    """uv's exit code and output. It reads the lines from a pipe: what is secret in them is in no file and no command line."""
+    told = "\n".join(revealed(line, resolve, work) for line in lines) + "\n"
+    command = [uv(), "pip", "install", "--python", str(python), "--break-system-packages", *options, "-r", "-"]
+    return work.run(command, {**variables, **_index_of(lines, resolve, work)}, told, quiet)
 
 
 def uv() -> str:
@@ -129,18 +159,17 @@ def revealed(line: str, resolve: Resolve | None, work: Work) -> str:
 
 
 def _make(work: Work, request: str | None, folder: Path, variables: Mapping[str, str]) -> None:
-    """An empty environment with pip in it, since scripts call pip."""
+    """An empty environment."""
     for python, note in _choices(request):
         work.say(note)
         source = [python] if os.path.isabs(python) else [python, "--managed-python"]
         quick = {} if os.path.isabs(python) else {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": CONNECT_SECONDS}
-        command = [uv(), "venv", "--quiet", "--no-project", "--clear", "--python", *source]
-        code, output = work.run([*command, "--seed", str(folder)], {**variables, **quick}, quiet=True)
-        if code != 0 and os.path.isabs(python):
-            work.say(f"Without pip, which cannot be had: {reason_of(output)}")
-            code, output = work.run([*command, str(folder)], variables, quiet=True)
+        command = [uv(), "venv", "--quiet", "--no-project", "--clear", "--python", *source, str(folder)]
+        code, output = work.run(command, {**variables, **quick}, quiet=True)
         if code == 0:
             return
+        if os.path.isabs(python):
+            raise EnvironmentBuildError(f"{requirements.FIELD}: no environment can be made of {python}: {reason_of(output)}")
         work.say(f"Python {python} cannot be had: {reason_of(output)}")
     there = ", ".join(dict.fromkeys(".".join(map(str, python.version)) for python in pythons.installed()))
     raise EnvironmentBuildError(
@@ -192,7 +221,7 @@ def asked_of_conda(definition: Mapping[str, Any]) -> list[str]:
 
 
 def _index_of(lines: Sequence[str], resolve: Resolve | None, work: Work) -> dict[str, str]:
-    """The index that the lines name: for pip itself, and because uv holds what the machine has set for the stronger."""
+    """The index that the lines name, which uv would hold for weaker than what the machine has set."""
     found = {}
     for line in lines:
         name, value = requirements.option_of(line)

@@ -76,6 +76,7 @@ class TestWhatIsBuilt:
             [str(folder / "pip"), "install", "--no-index", "-q", str(wheel)], check=True, env={"PATH": str(folder)}, cwd=tmp_path
         )
         assert made.run("import later; print(later.VERSION)") == "1.0"
+        assert sys.version_info >= (3, 12) or made.run("import pkg_resources, warnings; print('there')") == "there"
 
     def test_versions_of_pip_and_setuptools_that_conda_was_asked_for(self, build: Build) -> None:
         made = build("six", conda=["pip=24.0", "setuptools>=60,<70", "wheel"])
@@ -102,6 +103,7 @@ class TestWhatIsBuilt:
         made = build(*lines)
         assert made.run("import lib; print(lib.VERSION)") == "1.0"
         assert "pip's option --prefer-binary has no effect here" in made.output
+        assert "Without pip, which cannot be had" in made.output
         assert build(*lines, "--pre").run("import lib; print(lib.VERSION)") == "2.0rc1"
         assert build(*lines, "--pre", f"-c {tmp_path / 'constraints.txt'}").run("import lib; print(lib.VERSION)") == "1.0"
 
@@ -249,6 +251,11 @@ class TestFailures:
         assert time.monotonic() - began < 10
         assert f"python {wanted} is not on this machine and cannot be fetched. There are {'.'.join(map(str, own.version))}." in message
         assert "set_python_version('X.Y')" in message and "mlflows[conda]" in message
+
+    def test_a_python_of_which_nothing_can_be_made(self, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+        broken = pythons.Python("/bin/false", tuple(sys.version_info[:3]))
+        monkeypatch.setattr(pythons, "own", lambda: broken)
+        assert f"no environment can be made of {broken.path}: " in self.failure(build, "six")
 
     def test_uv_that_is_not_there(self, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "uv", None)
