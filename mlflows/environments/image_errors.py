@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -37,13 +36,8 @@ _NO_NETWORK = _any("Temporary failure in name resolution", "dns error", "failed 
 _NO_PYTHON = re.compile(r"python-build-standalone|No interpreter found|No download found", re.IGNORECASE)
 _NO_SOLUTION = re.compile(r"^\s*(?:[×x] |error: )", re.MULTILINE)
 """How uv begins to say why it gave up."""
-_ENGINES = (
-    *("The command '", "ERROR", "executor failed", "failed to solve", "------", ">", "Dockerfile:", "Removing intermediate", "--->"),
-    *("transferring ", "DONE", "CACHED", "sha256:", "[", "Step "),
-)
-"""How lines begin that the engine adds to what a step says."""
-_ENGINES_LAST = ("The command '", "ERROR", "executor failed", "failed to solve")
-"""Of these the ones that repeat the step that failed."""
+_ENGINES = ("The command '", "Removing intermediate", " --->", "---> ")
+"""How lines begin that the classic builder adds to what a step says."""
 _CLASSIC_STEP = "---> Running in "
 _NO_SPACE_REMEDY = "the disk of the container engine is full. Make space, for instance with `docker system prune`, and try again."
 
@@ -66,30 +60,30 @@ def of_build(output: str, definition: Mapping[str, Any]) -> str:
             f"{_field(definition)}: a file that is to be copied is not in the build context: {(found.group(1) or found.group(2)).strip()}."
         )
     if not _STEP.search(text):
-        return of_pull(text, (definition.get("docker") or {}).get("baseImage") or "the base image")
-    return _of_step(text, definition)
+        below = dockerfile.image_below(definition)
+        image = below or (definition.get("docker") or {}).get("baseImage") or "the image after FROM"
+        return of_pull(text, image, _field(definition) if below else "docker.base_image")
+    return _of_step(output, definition)
 
 
-def of_pull(output: str, image: str) -> str:
-    """Why an image could not be downloaded."""
+def of_pull(output: str, image: str, field: str = "docker.base_image") -> str:
+    """Why an image could not be downloaded; ``field`` is where it is named."""
     text = plain(output)
     if _NO_SPACE.search(text):
         return f"docker: {_NO_SPACE_REMEDY}"
     if _NOT_FOUND.search(text):  # registries say "denied" of what is not there, too
         return (
-            f"docker.base_image: {image} was not found, or may not be read without a password. Check its name and tag; for a private "
+            f"{field}: {image} was not found, or may not be read without a password. Check its name and tag; for a private "
             "registry set docker.base_image_registry.address, username and password."
         )
     if _REFUSED.search(text):
         return (
-            f"docker.base_image: the registry of {image} refuses the user name and password. Correct docker.base_image_registry.username "
+            f"{field}: the registry of {image} refuses the user name and password. Correct docker.base_image_registry.username "
             "and the secret that its password refers to."
         )
     if _AWAY.search(text):
-        return (
-            f"docker.base_image: the registry of {image} cannot be reached: {last_line(text)} Check the name of the image and the network."
-        )
-    return f"docker.base_image: {image} cannot be had: {last_line(text)}"
+        return f"{field}: the registry of {image} cannot be reached: {last_line(text)} Check the name of the image and the network."
+    return f"{field}: {image} cannot be had: {last_line(text)}"
 
 
 def of_push(output: str, registry: Registry) -> str:
@@ -122,36 +116,36 @@ def last_line(text: str) -> str:
     return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
-def _of_step(text: str, definition: Mapping[str, Any]) -> str:
-    if _NO_PYTHON.search(text):
+def _of_step(output: str, definition: Mapping[str, Any]) -> str:
+    """Why a step failed: one of ours, known by its command, which the engine repeats, or one of the person's."""
+    command = next(line for line in reversed(output.splitlines()) if _STEP.search(line))
+    said = _said_by_step(output)
+    text = "\n".join(said)
+    end = " ".join(said[-5:])[-800:].rstrip(".") + "."
+    is_conda, is_pip = "conda_solver.py" in command, f"{dockerfile.UV} " in command
+    if is_pip and _NO_PYTHON.search(text):
         request = requirements.python_request(definition)
         return (
             f"{requirements.FIELD}: the image has no python {request}, and it cannot be fetched during the build. Use an image that "
             "has it, or ask for the one that the image has (set_python_version)."
         )
-    if any("conda_solver.py" in line for line in text.splitlines() if line.startswith(_ENGINES_LAST)):
-        reason = " ".join(" ".join(_of_uv(text)).removeprefix("error: ").split()) if _NO_SOLUTION.search(text) else _said(text)
-        return f"the conda packages cannot be installed: {reason.rstrip('.')}. Change {requirements.FIELD}."
+    if is_conda and _NO_SOLUTION.search(text):
+        return f"the conda packages cannot be installed: {venv.reason_of(text)} Change {requirements.FIELD}."
     if _NO_NETWORK.search(text):
-        return f"docker: a step of the build could not reach the network: {_said(text)} Check the containers' network, and the proxies."
-    if _NO_SOLUTION.search(text) and not (definition.get("python") or {}).get("userManagedDependencies"):
-        return venv.failure(requirements.pip_lines(definition), "\n".join(_of_uv(text)))
-    return f"{_field(definition)}: a step of the build failed: {_said(text)}"
+        return f"docker: a step of the build could not reach the network: {end} Check the containers' network, and the proxies."
+    if is_pip and _NO_SOLUTION.search(text):
+        return venv.failure(requirements.pip_lines(definition), text)
+    return f"{_field(definition)}: a step of the build failed: {end}"
 
 
-def _of_uv(text: str) -> list[str]:
-    """What uv said, from the first line that says what is wrong, without what the engine adds."""
-    lines = text.splitlines()
-    first = next(index for index, line in enumerate(lines) if _NO_SOLUTION.match(line))
-    return list(itertools.takewhile(lambda line: not line.startswith(_ENGINES), lines[first:]))
-
-
-def _said(text: str) -> str:
-    """The last lines of the step that failed, without what the engine adds."""
-    step = text.rpartition(_CLASSIC_STEP)[2].partition("\n")[2] if _CLASSIC_STEP in text else text
-    lines = [line.strip() for line in step.splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith(_ENGINES) and not re.match(r"\d+ \|", line)]
-    return " ".join(said[-5:])[-800:].rstrip(".") + "."
+def _said_by_step(output: str) -> list[str]:
+    """The lines of the step that failed, without what the engine adds."""
+    failed = re.findall(r"^#(\d+) ERROR", output, re.MULTILINE)
+    if failed:  # BuildKit has numbers for its steps, and may run several at once
+        lines = re.findall(rf"^#{failed[-1]} \d+\.\d+ (.*)$", output, re.MULTILINE)
+    else:
+        lines = output.rpartition(_CLASSIC_STEP)[2].splitlines()[1:]
+    return [line.rstrip() for line in lines if line.strip() and not line.startswith(_ENGINES)]
 
 
 def _syntax(text: str) -> str:

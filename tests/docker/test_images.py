@@ -322,6 +322,13 @@ class TestErrors:
         assert said.startswith(f"docker.base_image: {image_registry.address}/nowhere:1 was not found")
         assert "base_image_registry" in said
 
+    def test_image_after_from_not_found(self, image_registry: RegistryService) -> None:
+        said = self.message(Environment.from_dockerfile("e", f"FROM {image_registry.address}/nowhere:1\nRUN true\n"))
+        assert said.startswith(f"docker.base_dockerfile: {image_registry.address}/nowhere:1 was not found")
+
+    def test_image_after_from_not_found_by_buildkit(self, buildkit: None, image_registry: RegistryService) -> None:
+        self.test_image_after_from_not_found(image_registry)
+
     def test_registry_of_the_base_image_away(self, docker_engine: Engine) -> None:
         said = self.message(Environment.from_docker_image("e", "127.0.0.1:9/nowhere:1"))
         assert "the registry of 127.0.0.1:9/nowhere:1 cannot be reached" in said

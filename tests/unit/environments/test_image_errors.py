@@ -31,20 +31,83 @@ def test_disk_full(printed: str) -> None:
     assert "there is no space left in the registry" in image_errors.of_push(printed, Registry("host"))
 
 
+def failed(command: str, *lines: str) -> list[str]:
+    """What the three builders print of a step that failed."""
+    classic = [
+        "Step 2/7 : RUN first",
+        " ---> Running in 1a",
+        "error: of an earlier step",
+        f"Step 3/7 : RUN {command}",
+        " ---> Running in 2b",
+        *lines,
+    ]
+    classic += [f"The command '/bin/sh -c {command}' returned a non-zero code: 1"]
+    other = [
+        "#5 [stage-0 2/4] RUN first",
+        "#5 0.121 error: of an earlier step",
+        "#5 DONE 0.2s",
+        f"#8 [stage-0 4/4] RUN {command}",
+        "#8 ...",
+    ]
+    other += [f"#8 1.{number} {line}" for number, line in enumerate(lines)]
+    builtin = [
+        *other,
+        f"#8 ERROR: executor failed running [/bin/sh -c {command}]: exit code: 1",
+        "------",
+        f" > [4/4] RUN {command}:",
+        "------",
+    ]
+    builtin += [f"failed to solve with frontend dockerfile.v0: failed to build LLB: executor failed running [{command}]: exit code: 1"]
+    buildx = [*other, f'#8 ERROR: process "/bin/sh -c {command}" did not complete successfully: exit code: 1', "------", *lines, "------"]
+    buildx += [
+        "Dockerfile:12",
+        "  12 | RUN x",
+        f'ERROR: failed to solve: process "/bin/sh -c {command}" did not complete successfully: exit code: 1',
+    ]
+    return ["\n".join(lines) for lines in (classic, builtin, buildx)]
+
+
+OURS = "set -e; /opt/mlflows/bin/uv venv; /opt/mlflows/bin/uv pip install -r x"
+
+
 def test_python_that_cannot_be_fetched() -> None:
-    printed = (
-        "#8 1.2 error: Failed to download https://github.com/astral-sh/python-build-standalone/releases/x.tar.gz\n"
-        '#8 1.2   Caused by: dns error\n#8 ERROR: process "/bin/sh -c set -e" did not complete successfully: exit code: 2\n'
-    )
-    said = image_errors.of_build(printed, DEFINITION)
-    assert said.startswith("environment.python.conda_dependencies: the image has no python 3.9, and it cannot be fetched")
+    for printed in failed(
+        OURS, "error: Failed to download https://github.com/astral-sh/python-build-standalone/x", "  Caused by: dns error"
+    ):
+        said = image_errors.of_build(printed, DEFINITION)
+        assert said.startswith("environment.python.conda_dependencies: the image has no python 3.9, and it cannot be fetched")
+
+
+def test_requirement_that_cannot_be_met() -> None:
+    for printed in failed(
+        OURS, "Using Python 3.11", "  × No solution found when resolving dependencies:", "  ╰─▶ Because there is no six==9, no."
+    ):
+        said = image_errors.of_build(printed, DEFINITION)
+        assert said.startswith(
+            "the requirement six cannot be installed: No solution found when resolving dependencies: Because there is no"
+        )
+        assert "exit code" not in said and "earlier step" not in said
+
+
+def test_conda_packages_that_cannot_be_met() -> None:
+    for printed in failed("python3 /opt/mlflows/environment/conda_solver.py", "error: No candidates were found for native 3.0.*."):
+        said = image_errors.of_build(printed, DEFINITION)
+        assert said.startswith(
+            "the conda packages cannot be installed: No candidates were found for native 3.0.*. Change environment.python"
+        )
+
+
+def test_step_of_the_person() -> None:
+    for printed in failed("gcc x.c", "x.c:1: error: expected ';'", "error: giving up"):
+        said = image_errors.of_build(printed, {**DEFINITION, "docker": {"baseDockerfile": "FROM x"}})
+        assert said == "docker.base_dockerfile: a step of the build failed: x.c:1: error: expected ';' error: giving up."
 
 
 def test_no_network_in_a_step() -> None:
-    printed = "Could not resolve 'deb.debian.org'\nThe command '/bin/sh -c apt-get update' returned a non-zero code: 100"
-    assert "a step of the build could not reach the network: Could not resolve 'deb.debian.org'." in image_errors.of_build(
-        printed, DEFINITION
-    )
+    for printed in failed("apt-get update", "Could not resolve 'deb.debian.org'"):
+        assert "a step of the build could not reach the network: Could not resolve 'deb.debian.org'." in image_errors.of_build(
+            printed, DEFINITION
+        )
 
 
 @pytest.mark.parametrize(
