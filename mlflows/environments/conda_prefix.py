@@ -45,7 +45,9 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
     target = interpreter_in(work.folder)
     if not target.exists():
         raise EnvironmentBuildError(f"the package python of {', '.join(channels_of(definition))} has no bin/python. Use another channel.")
-    venv.install(work, target, requirements.pip_lines(definition), resolve, venv.uv_variables(work))
+    lines, variables = requirements.pip_lines(definition), venv.uv_variables(work)
+    venv.install(work, target, lines, resolve, variables)
+    venv.add_pip(work, target, lines, resolve, variables)  # conda adds it to every python, the solver does not
     return target
 
 

@@ -18,8 +18,8 @@ from mlflows.exceptions import AzureMLException
 
 FOLDER = "venv"
 CONNECT_SECONDS = "5"
-_INDEXES = ("--index-url", "--extra-index-url", "--find-links", "--no-index")
-_USUAL = ("pip", 'setuptools<81; python_version < "3.12"', 'wheel; python_version < "3.12"')
+INDEXES = ("--index-url", "--extra-index-url", "--find-links", "--no-index")
+USUAL = ("pip", 'setuptools<81; python_version < "3.12"', 'wheel; python_version < "3.12"')
 """As where conda or ``python -m venv`` makes it; a newer setuptools has no pkg_resources, which older scripts import."""
 _REFERENCE = re.compile(r"\{\{\s*prefect\.blocks\.secret\.([A-Za-z0-9-]+)\s*\}\}")
 _NO_SOLUTION = re.compile(r"^(\s*[×x] |error: |  ?hint: )")
@@ -50,7 +50,7 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
     target = interpreter_in(work.folder)
     _make(work, requirements.python_request(definition), target.parent.parent, variables)
     install(work, target, [*asked_of_conda(definition), *lines], resolve, variables)
-    _add_pip(work, target, lines, resolve, variables)
+    add_pip(work, target, lines, resolve, variables)
     return target
 
 
@@ -79,14 +79,14 @@ def install(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | N
         raise EnvironmentBuildError(failure(lines, output))
 
 
-def _add_pip(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | None, variables: Mapping[str, str]) -> None:
+def add_pip(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | None, variables: Mapping[str, str]) -> None:
     """What every conda environment has and scripts count on, where the lines have not brought it; an index may lack it."""
     indexes = []
     for line in lines:
         name, value = requirements.option_of(line)
-        if line.startswith("-") and requirements.IN_THE_FILE.get(name) in _INDEXES:
+        if line.startswith("-") and requirements.IN_THE_FILE.get(name) in INDEXES:
             indexes.append(f"{requirements.IN_THE_FILE[name]} {value}".strip())
-    code, output = _installed(work, python, [*indexes, *_USUAL], [], resolve, variables, quiet=True)
+    code, output = _installed(work, python, [*indexes, *USUAL], [], resolve, variables, quiet=True)
     if code != 0:
         work.say(f"Without pip, which cannot be had: {reason_of(output)}")
 

@@ -39,6 +39,7 @@ def test_conda_and_pip_packages_in_one_prefix(build: Build, channel: Channel, tm
     assert made.built.interpreter.parts[-3:] == ("prefix", "bin", "python")
     assert made.run("import greeting, from_pip, sys; print(greeting.WORD, from_pip.VERSION, sys.prefix)").startswith("hello 1.0 /")
     assert made.run("import sys; print(sys.prefix)") == str(made.built.interpreter.parents[1])
+    assert made.run("import pip; print(pip.__file__)").startswith(str(made.built.interpreter.parents[1]))
     tool = made.built.interpreter.parent / "tool"
     assert stat.S_IMODE(tool.stat().st_mode) & 0o111
     for part in ("Solving python=", " + greeting 1.0 0", " + from-pip==1.0", "azureml-core is not installed"):
