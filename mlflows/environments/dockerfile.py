@@ -47,6 +47,7 @@ UV = f"{_TOOLS}/bin/uv"
 _CACHE = "/var/cache/mlflows"
 _FILES = f"{_TOOLS}/environment"
 _REQUIREMENTS = "requirements.txt"
+_USUAL = "usual.txt"
 _UV_ALWAYS = f'UV_PYTHON_INSTALL_DIR={_TOOLS}/python UV_INDEX_STRATEGY="${{UV_INDEX_STRATEGY:-unsafe-best-match}}"'
 """pip takes the best version of all indexes, and requirements are written for pip."""
 _VARIABLES = {
@@ -158,14 +159,6 @@ def python_of(definition: Mapping[str, Any]) -> str:
     return (python.get("interpreterPath") or "python") if python.get("userManagedDependencies") else PYTHON
 
 
-@dataclass(frozen=True)
-class _Pip:
-    """Options of uv for its command line, and the secrets that requirements.txt refers to."""
-
-    options: str
-    secrets: Sequence[str]
-
-
 class _Steps:
     """What we add: lines of the Dockerfile, files of the context, names of secrets."""
 
@@ -179,26 +172,29 @@ class _Steps:
 
     def environment(self, definition: Mapping[str, Any]) -> None:
         """The installer, the packages, the job's import path."""
+        lines, conda = requirements.pip_lines(definition), requirements.needs_conda(definition)
+        options, kept = self._translated([*([] if conda else venv.asked_of_conda(definition)), *lines])
         self._add_file(PTH_NAME, PTH_LINE + "\n")
-        conda = requirements.needs_conda(definition)
-        pip = self._requirements([*([] if conda else venv.asked_of_conda(definition)), *requirements.pip_lines(definition)])
         if self._arguments:
             self.lines += ["# Where packages come from: docker build --build-arg", *(f"ARG {name}" for name in self._arguments), ""]
         self._uv()
+        if conda:
+            self._add_conda_files(definition)
         self.lines += ["# What is to be installed", f"COPY {OWN}/ {_FILES}/", ""]
-        lines = requirements.pip_lines(definition)
-        steps = _index_of(lines)
         if conda:
             self._conda(definition)
-        else:
-            seed = "" if "--no-index" in lines else "--seed "
-            steps.append(f"{UV} venv --quiet {seed}--python {_python(requirements.python_request(definition))} {ENVIRONMENT}")
-        if pip is not None:
-            options = f"--compile-bytecode {pip.options}"
-            steps.append(f"{UV} pip install --python {PYTHON} {options}--requirement {_FILES}/{_REQUIREMENTS}")
+        steps, install = _index_of(lines), f"{UV} pip install --compile-bytecode --python {PYTHON}"
+        if not conda:
+            steps.append(f"{UV} venv --quiet --python {_python(requirements.python_request(definition))} {ENVIRONMENT}")
+        if any(not line.startswith("-") or line.startswith("--editable") for line in kept):
+            self._add_file(_REQUIREMENTS, _lines(kept))
+            steps.append(f"{install} {options}--requirement {_FILES}/{_REQUIREMENTS}")
+        if not conda:
+            self._add_file(_USUAL, _lines([*(line for line in kept if line.startswith(venv.INDEXES)), *venv.USUAL]))
+            steps.append(f"{install} --quiet --requirement {_FILES}/{_USUAL} || echo 'Without pip, which cannot be had.'")
         steps.append(f'cp {_FILES}/{PTH_NAME} "$({PYTHON} -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')"')
         self.lines.append("# The packages, and the import path of jobs")
-        self._run(steps, "uv", pip.secrets if pip is not None else ())
+        self._run(steps, "uv", self._referred(kept))
         self.lines += [f'ENV PATH="{ENVIRONMENT}/bin:$PATH"', ""]
 
     def job_path(self, interpreter: str) -> None:
@@ -232,19 +228,20 @@ class _Steps:
         ]
         self._run(steps, "pip")
 
-    def _conda(self, definition: Mapping[str, Any]) -> None:
-        """The conda packages, python among them, by py-rattler, which is in no layer."""
-        channels = [_by_variable(channel) for channel in conda_prefix.channels_of(definition)]
-        secrets = self._referred(conda_prefix.channels_of(definition))
+    def _add_conda_files(self, definition: Mapping[str, Any]) -> None:
+        channels = conda_prefix.channels_of(definition)
         asked = {
             "prefix": ENVIRONMENT,
-            "channels": channels,
+            "channels": [_by_variable(channel) for channel in channels],
             "specs": conda_prefix.specs_of(definition),
             "alias": conda_prefix.channel_alias(),
-            "hidden": [f"${{{_variable(name)}}}" for name in secrets],
+            "hidden": [f"${{{_variable(name)}}}" for name in self._referred(channels)],
         }
         self._add_file("conda.json", json.dumps(asked, indent=1) + "\n")
         self._add_file("conda_solver.py", Path(conda_solver.__file__).read_text(encoding="utf-8"))
+
+    def _conda(self, definition: Mapping[str, Any]) -> None:
+        """The conda packages, python among them, by py-rattler, which is in no layer."""
         told = "import os, sys; sys.stdout.write(os.path.expandvars(sys.stdin.read()))"
         solver = f"PYTHONPATH=/tmp/mlflows python3 {_FILES}/conda_solver.py"
         steps = [
@@ -253,23 +250,19 @@ class _Steps:
             "rm -rf /tmp/mlflows ~/.cache/rattler",
         ]
         self.lines.append("# The conda packages, python among them")
-        self._run(steps, "uv", secrets)
+        self._run(steps, "uv", self._referred(conda_prefix.channels_of(definition)))
 
-    def _requirements(self, lines: Sequence[str]) -> _Pip | None:
-        """Write requirements.txt, with references as ``${NAME}`` and local files where they will be; None if there is nothing in it."""
-        options, kept = [], []
+    def _translated(self, lines: Sequence[str]) -> tuple[str, list[str]]:
+        """pip's lines for uv: options for its command line, and lines for a file, with local files where they will be."""
+        options, kept = "", []
         for line in lines:
             name, value = requirements.option_of(line) if line.startswith("-") else ("", "")
             if name in requirements.ON_THE_COMMAND_LINE:
-                options.append(" ".join([requirements.ON_THE_COMMAND_LINE[name], *([shlex.quote(value)] if value else [])]) + " ")
+                options += " ".join([requirements.ON_THE_COMMAND_LINE[name], *([shlex.quote(value)] if value else [])]) + " "
             elif name not in requirements.WITHOUT_EFFECT:
                 long_name = requirements.IN_THE_FILE.get(name)
                 kept.append(self._placed(f"{long_name} {value}".strip() if long_name else line))
-        if not kept:
-            return None
-        text = "\n".join(kept) + "\n"
-        self._add_file(_REQUIREMENTS, _by_variable(text))
-        return _Pip("".join(options), self._referred(kept))
+        return options, kept
 
     def _placed(self, line: str) -> str:
         """A line with the path that a local file of this machine, which goes into the context, will have in the image."""
@@ -362,6 +355,11 @@ def _index_of(lines: Sequence[str]) -> list[str]:
     urls = [value for name, value in named if requirements.IN_THE_FILE.get(name) == "--index-url"]
     quoted = re.sub(r'(["`\\]|\$(?!\{))', r"\\\1", _by_variable(urls[-1])) if urls else ""
     return [f'export UV_DEFAULT_INDEX="{quoted}"'] if urls else []
+
+
+def _lines(lines: Sequence[str]) -> str:
+    """Lines of a file, with ``${NAME}`` in the place of references."""
+    return _by_variable("\n".join(lines) + "\n")
 
 
 def _by_variable(text: str) -> str:

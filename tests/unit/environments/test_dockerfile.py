@@ -76,8 +76,8 @@ def test_requirements_are_kept_in_order_without_azureml() -> None:
 
 def test_nothing_but_azureml_installs_nothing() -> None:
     recipe = rendered(with_packages("azureml-defaults"))
-    assert "uv pip install" not in recipe.dockerfile
-    assert set(recipe.files) == {".mlflows/mlflows_job.pth"}
+    assert "requirements.txt" not in recipe.dockerfile
+    assert set(recipe.files) == {".mlflows/mlflows_job.pth", ".mlflows/usual.txt"}
     assert text_of(recipe, "mlflows_job.pth") == PTH_LINE + "\n"
 
 
@@ -128,8 +128,11 @@ def test_index_of_the_definition_is_stronger_than_the_machines() -> None:
     assert "UV_DEFAULT_INDEX" not in rendered(with_packages("six")).dockerfile
 
 
-def test_no_index_means_no_pip() -> None:
-    assert "uv venv --quiet --python" in rendered(with_packages("--no-index", "--find-links https://example.org", "six")).dockerfile
+def test_pip_comes_last_from_the_same_indexes() -> None:
+    recipe = rendered(with_packages("--pre", "-f https://{{prefect.blocks.secret.user}}@example.org", "six", "--no-index"))
+    lines = text_of(recipe, "usual.txt").splitlines()
+    assert lines[:3] == ["--find-links https://${USER}@example.org", "--no-index", "pip"]
+    assert recipe.dockerfile.index("requirements.txt") < recipe.dockerfile.index("usual.txt || echo")
 
 
 def test_what_a_link_leads_to_goes_into_the_context(tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_conda_packages_are_solved_in_the_build() -> None:
     assert asked["specs"] == ["python=3.8.13", "numpy=1.26", "conda-forge::libfoo"]
     assert "import rattler" in text_of(recipe, "conda_solver.py")
     assert "uv venv" not in recipe.dockerfile
-    assert recipe.dockerfile.index("conda_solver.py") < recipe.dockerfile.index("uv pip install --python /azureml-envs/mlflows/bin/python")
+    assert recipe.dockerfile.index("conda_solver.py") < recipe.dockerfile.index("--python /azureml-envs/mlflows/bin/python")
 
 
 def test_secret_of_a_channel() -> None:
