@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from mlflows.environments.dockerfile import Recipe
 from mlflows.environments.engine import Engine, EngineError
 from mlflows.environments.environment import CONDA_FILE, DEFINITION_FILE, DOCKERFILE, Environment
 from mlflows.environments.resolve import needs_build, resolve_interpreter
+from mlflows.environments.summary import summary
 from mlflows.exceptions import UserErrorException
 from mlflows.spec import EnvironmentSpec
 from mlflows.workspace import Workspace
@@ -81,26 +83,13 @@ def list_all(options: argparse.Namespace) -> int:
 def show(options: argparse.Namespace) -> int:
     """Show one."""
     environment = _registered(options.name, options.version)
-    definition = credentials.masked_definition(environment._serialize_to_dict())
+    definition = environment._serialize_to_dict()
     if options.json:
-        print(json.dumps(definition, indent=2))
+        print(json.dumps(credentials.masked_definition(definition), indent=2))
         return 0
-    docker = definition["docker"]
-    context, dockerfile = docker.get("buildContext") or {}, docker.get("baseDockerfile")
-    lines = {
-        "Name": environment.name,
-        "Version": environment.version,
-        "Python": _python(definition),
-        "Conda": "\n".join(requirements.conda_packages(definition)) if not _is_own(definition) else "",
-        "Channels": ", ".join(requirements.channels(definition)) if requirements.needs_conda(definition) else "",
-        "Pip": "\n".join(requirements.pip_lines(definition)) if not _is_own(definition) else "",
-        "Left out": ", ".join(requirements.left_out(definition)) if not _is_own(definition) else "",
-        "Image": dockerfile or (f"built from the folder {context['location']}" if context.get("location") else docker.get("baseImage")),
-        "Variables": "\n".join(f"{name}={value}" for name, value in (definition.get("environmentVariables") or {}).items()),
-        "Here": _where(definition),
-    }
+    lines = {**summary(definition), "Here": _where(definition)}
     for title, value in lines.items():
-        for number, line in enumerate(str(value or "").splitlines()):
+        for number, line in enumerate(value.splitlines()):
             print(f"{title + ':' if not number else '':12}{line}".rstrip())
     return 0
 
@@ -155,12 +144,8 @@ def render(options: argparse.Namespace) -> int:
     interpreter = _interpreter(definition)
     found = [] if interpreter is not None else steps.steps(definition)
     if options.json:
-        shown = [{"notes": [*step.notes], "command": [*step.command], "variables": step.variables, "input": step.told} for step in found]
-        print(
-            json.dumps(
-                {"name": environment.name, "python": str(interpreter or builds.interpreter_of(definition)), "steps": shown}, indent=2
-            )
-        )
+        python = str(interpreter or builds.interpreter_of(definition))
+        print(json.dumps({"name": environment.name, "python": python, "steps": [dataclasses.asdict(step) for step in found]}, indent=2))
     elif interpreter is not None:
         print(f"# {environment.name}: nothing is built, runs of it use {interpreter}")
     else:
@@ -316,13 +301,6 @@ def _print_recipe(recipe: Recipe) -> None:
 
 def _is_own(definition: Mapping[str, Any]) -> bool:
     return bool((definition.get("python") or {}).get("userManagedDependencies"))
-
-
-def _python(definition: Mapping[str, Any]) -> str:
-    if _is_own(definition):
-        path = definition["python"].get("interpreterPath") or "python"
-        return f"{path}, looked after by its user"
-    return requirements.python_request(definition) or "any"
 
 
 def _packages_here(definition: Mapping[str, Any]) -> str | bool | None:

@@ -45,9 +45,7 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
     target = interpreter_in(work.folder)
     if not target.exists():
         raise EnvironmentBuildError(f"the package python of {', '.join(channels_of(definition))} has no bin/python. Use another channel.")
-    lines, variables = requirements.pip_lines(definition), venv.uv_variables(work)
-    venv.install(work, target, lines, resolve, variables)
-    venv.add_pip(work, target, lines, resolve, variables)  # conda adds it to every python, the solver does not
+    add_pip_packages(work, definition, resolve)
     return target
 
 
@@ -69,6 +67,13 @@ def solve(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
     code, output = work.run(command, {"PYTHONPATH": path}, json.dumps(asked))
     if code != 0:
         raise EnvironmentBuildError(f"the conda packages cannot be installed: {_reason(output)} Change {requirements.FIELD}.")
+
+
+def add_pip_packages(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) -> None:
+    """Install what the definition asks pip for into ``prefix/``; errors as build's."""
+    target, lines, variables = interpreter_in(work.folder), requirements.pip_lines(definition), venv.uv_variables(work)
+    venv.install(work, target, lines, resolve, variables)
+    venv.add_pip(work, target, lines, resolve, variables)  # conda adds it to every python, the solver does not
 
 
 def specs_of(definition: Mapping[str, Any]) -> list[str]:

@@ -372,6 +372,12 @@ class Environment(Element):
     def __repr__(self) -> str:
         return f"Environment(Name: {self.name}, Version: {self.version})"
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from mlflows.environments.summary import as_html
+
+        return as_html(self._serialize_to_dict())
+
 
 class EnvironmentReference(Element):
     """A registered environment, by name."""

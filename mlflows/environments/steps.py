@@ -21,12 +21,16 @@ _SECRET, _SECRETS_END = "mlflows-secret-of-the-block-", "-until-here"
 
 @dataclass(frozen=True)
 class Step:
-    """A command: why, its words, its variables besides this process's, and what it reads. Secrets are references, passwords ``****``."""
+    """A command: why, its words, its variables besides this process's, and what it reads. Secrets are references, passwords ``****``.
+
+    ``may_fail``: the environment is good without it, too.
+    """
 
     notes: Sequence[str]
     command: Sequence[str]
     variables: Mapping[str, str]
     told: str
+    may_fail: bool
 
 
 def steps(definition: Mapping[str, Any]) -> list[Step]:
@@ -39,8 +43,8 @@ def steps(definition: Mapping[str, Any]) -> list[Step]:
     work = _Noted(builds.folder_of(digest(definition, "venv")))
     if requirements.needs_conda(definition):
         conda_prefix.solve(work, definition, _placeholder)
+        conda_prefix.add_pip_packages(work, definition, _placeholder)
         python = conda_prefix.interpreter_in(work.folder)
-        venv.install(work, python, requirements.pip_lines(definition), _placeholder, venv.uv_variables(work))
     else:
         python = venv.build(work, definition, _placeholder)
     work.say("The import path of jobs")
@@ -50,14 +54,14 @@ def steps(definition: Mapping[str, Any]) -> list[Step]:
 
 def as_shell(found: Sequence[Step]) -> str:
     """Steps as a shell script."""
-    lines: list[str] = []
-    known: dict[str, str] = {}
+    with_variables = [step.variables.items() for step in found if step.variables]
+    common = dict(sorted(set.intersection(*map(set, with_variables)))) if with_variables else {}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in common.items()]
     for step in found:
         lines += [f"# {note}" for note in step.notes]
-        lines += [f"export {name}={shlex.quote(value)}" for name, value in step.variables.items() if known.get(name) != value]
-        known.update(step.variables)
-        command = shlex.join(step.command)
-        lines.append(f"{command} <<'END'\n{step.told.rstrip()}\nEND" if step.told else command)
+        own = [f"{name}={shlex.quote(value)}" for name, value in step.variables.items() if common.get(name) != value]
+        words = [*own, shlex.join(step.command), *(["<<'END'"] if step.told else []), *(["|| true"] if step.may_fail else [])]
+        lines += [" ".join(words), *([step.told.rstrip(), "END"] if step.told else [])]
     return "\n".join(lines) + "\n"
 
 
@@ -77,7 +81,8 @@ class _Noted(Work):
 
     def run(self, command: Sequence[str], environment: Mapping[str, str] = {}, told: str = "", quiet: bool = False) -> tuple[int, str]:
         variables = {name: self._shown(value) for name, value in environment.items() if name not in _OF_OUTPUT}
-        self.steps.append(Step(self._notes, [self._shown(word) for word in command], variables, self._shown(told)))
+        # of a build's own commands those are quiet whose failure is none
+        self.steps.append(Step(self._notes, [self._shown(word) for word in command], variables, self._shown(told), quiet))
         self._notes = []
         return 0, ""
 

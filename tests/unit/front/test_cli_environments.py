@@ -196,9 +196,9 @@ class TestRender:
         assert main(["env", "render", "-d", "env", "--json"]) == 0
         shown = json.loads(capsys.readouterr().out)
         assert shown["python"] == str(builds.folder_of(digest(environment._serialize_to_dict(), "venv")) / "venv" / "bin" / "python")
-        make, install, _ = shown["steps"]
+        make, install, *_ = shown["steps"]
         assert make["command"][1] == "venv" and make["notes"][0].startswith("Python 3.")
-        assert install["input"] == "six==1.17.0\n" and "--prerelease=allow" in install["command"]
+        assert install["told"] == "six==1.17.0\n" and "--prerelease=allow" in install["command"]
 
     def test_conda_packages(self, capsys: pytest.CaptureFixture[str]) -> None:
         save("env", "six", conda=("xz",))
