@@ -393,7 +393,8 @@ def locked_base(base_image: str, private_image_registry: RegistryService, docker
     docker_engine.docker("push", name, environment={"DOCKER_CONFIG": str(folder)})
     docker_engine.docker("rmi", "--force", name)
     yield name
-    subprocess.run(["docker", "rmi", "--force", name], capture_output=True)
+    for identifier in docker_engine.docker("images", "--quiet", "--filter", f"label=locked={name}").split():
+        subprocess.run(["docker", "rmi", "--force", identifier], capture_output=True)  # it has a name for each way to ask for it
 
 
 def everything_in(engine: Engine, name: str, folder: Path) -> Iterator[tuple[str, bytes]]:
