@@ -16,6 +16,8 @@ from mlflows.environments.work import Work, never, silent
 _PUT = f"import pathlib, sys, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), {PTH_NAME!r}).write_text(sys.stdin.read())"
 _OF_OUTPUT = ("NO_COLOR", "UV_NO_PROGRESS")
 """Variables that change nothing but how it looks."""
+_OPTIONAL = "\n".join([*venv.USUAL, ""])
+"""What venv.add_pip asks for."""
 _SECRET, _SECRETS_END = "mlflows-secret-of-the-block-", "-until-here"
 
 
@@ -81,8 +83,8 @@ class _Noted(Work):
 
     def run(self, command: Sequence[str], environment: Mapping[str, str] = {}, told: str = "", quiet: bool = False) -> tuple[int, str]:
         variables = {name: self._shown(value) for name, value in environment.items() if name not in _OF_OUTPUT}
-        # of a build's own commands those are quiet whose failure is none
-        self.steps.append(Step(self._notes, [self._shown(word) for word in command], variables, self._shown(told), quiet))
+        may_fail = told.endswith(_OPTIONAL)
+        self.steps.append(Step(self._notes, [self._shown(word) for word in command], variables, self._shown(told), may_fail))
         self._notes = []
         return 0, ""
 

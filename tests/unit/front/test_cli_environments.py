@@ -198,6 +198,7 @@ class TestRender:
         assert shown["python"] == str(builds.folder_of(digest(environment._serialize_to_dict(), "venv")) / "venv" / "bin" / "python")
         make, install, *_ = shown["steps"]
         assert make["command"][1] == "venv" and make["notes"][0].startswith("Python 3.")
+        assert [step["may_fail"] for step in shown["steps"]] == [False, False, True, False]
         assert install["told"] == "six==1.17.0\n" and "--prerelease=allow" in install["command"]
 
     def test_conda_packages(self, capsys: pytest.CaptureFixture[str]) -> None:
