@@ -48,6 +48,19 @@ class TestLocalHome(HomeContract):
         assert [path for path in files if b"canary-0451" in path.read_bytes()] == []
 
 
+    def test_a_cancel_before_the_supervisor_can_take_it(self, home: LocalHome, launch: Any) -> None:
+        made = launch("import time; time.sleep(60)")
+
+        async def at_once() -> Any:
+            handle = await home.start(made, {"PATH": "/usr/bin:/bin"})
+            await home.stop(handle, "not wanted")
+            return await home.wait(handle)
+
+        status = self.status(asyncio.run(at_once()))
+        assert (status["state"], status["reason"]) == ("Canceled", "cancel")
+        assert "not wanted" in status["message"] and self.left_over(made) == []
+
+
 def test_a_handle_of_another_machine_is_refused() -> None:
     with pytest.raises(ValueError, match="not a job of this machine"):
         folder_of("local://elsewhere/tmp/x")
