@@ -47,7 +47,6 @@ class TestLocalHome(HomeContract):
         files = [path for path in made.folder.rglob("*") if path.is_file() and "lib" not in path.relative_to(made.folder).parts]
         assert [path for path in files if b"canary-0451" in path.read_bytes()] == []
 
-
     def test_a_cancel_before_the_supervisor_can_take_it(self, home: LocalHome, launch: Any) -> None:
         made = launch("import time; time.sleep(60)")
 
