@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,20 @@ TITLES = {"prefect": "Prefect server", "mlflow": "MLflow server", "runner": "run
 
 CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Children of this very process: they must be reaped to be seen dead."""
+
+
+def own_folder() -> Path:
+    """The folder of the runner's socket and of locks on ports, which only this user can enter.
+
+    Raises:
+        PermissionError: somebody else owns it.
+    """
+    folder = settings.runner_socket().parent
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} must belong to uid {os.getuid()} with mode 0700; remove it")
+    return folder
 
 
 def alive(entry: Mapping[str, Any]) -> bool:

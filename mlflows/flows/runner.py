@@ -40,6 +40,7 @@ from mlflows.environments import block
 from mlflows.flows import ending, steering
 from mlflows.flows.client import shared_client
 from mlflows.flows.guard import TAKEN
+from mlflows.flows.record import own_folder
 from mlflows.flows.script_run import script_run
 
 DEPLOYMENT = "local"
@@ -262,16 +263,7 @@ def _due(flow_run: FlowRun) -> bool:
 
 
 def _socket_path() -> str:
-    """A place for the socket that only this user can enter.
-
-    Raises:
-        PermissionError: somebody else owns the folder.
-    """
-    path = settings.runner_socket()
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    owner = path.parent.lstat()
-    if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
-        raise PermissionError(f"{path.parent} must belong to uid {os.getuid()} with mode 0700; remove it")
+    path = own_folder() / settings.runner_socket().name
     path.unlink(missing_ok=True)
     return str(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,11 +19,12 @@ from urllib.parse import urlsplit
 from mlflows import settings
 from mlflows.compute.processes import start_ticks
 from mlflows.exceptions import ExperimentExecutionException
-from mlflows.flows.record import CHILDREN, TITLES, Announce, alive, locked, log_path, record_path, write
+from mlflows.flows.record import CHILDREN, TITLES, Announce, alive, locked, log_path, own_folder, record_path, write
 from mlflows.rest import RestClient, RestError, Unreachable
 
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
+PORT_TRIES = 20
 START_SECONDS = 180.0
 """A cold start takes about 20 s on two cores; past this something is wrong."""
 
@@ -35,9 +37,11 @@ def start(prefect: str | None, mlflow: str | None, announce: Announce) -> dict[s
         began = time.monotonic()
         announce("Starting the local services (once; `mlflows down` stops them):")
         if not prefect and "prefect" not in record:
-            record["prefect"] = _spawn_prefect(_port(former.get("prefect"), PREFECT_PORT))
+            with _port(former.get("prefect"), PREFECT_PORT) as (port, lock):
+                record["prefect"] = _spawn_prefect(port, lock)
         if not mlflow and "mlflow" not in record:
-            record["mlflow"] = _spawn_mlflow(_port(former.get("mlflow"), MLFLOW_PORT))
+            with _port(former.get("mlflow"), MLFLOW_PORT) as (port, lock):
+                record["mlflow"] = _spawn_mlflow(port, lock)
         write(record)
         api = prefect or record["prefect"]["url"] + "/api"
         tracking = mlflow or record["mlflow"]["url"]
@@ -69,12 +73,21 @@ def stop(announce: Announce) -> list[str]:
     return stopped
 
 
-def _port(former: Mapping[str, Any] | None, preferred: int) -> int:
-    """A free port; of a service that has died its own, because runs that go on know it by that."""
-    return _free_port(urlsplit(former["url"]).port or preferred if former else preferred)
+@contextlib.contextmanager
+def _port(former: Mapping[str, Any] | None, preferred: int) -> Iterator[tuple[int, int]]:
+    """A free port, of a service that has died its own, because runs that go on know it by that; and a lock on it.
+
+    The service inherits the lock. Two homes that start at once would else both find the same port free, and one of them would take the
+    other's server for its own.
+    """
+    port, lock = _free_port(urlsplit(former["url"]).port or preferred if former else preferred)
+    try:
+        yield port, lock
+    finally:
+        os.close(lock)
 
 
-def _spawn_prefect(port: int) -> dict[str, Any]:
+def _spawn_prefect(port: int, lock: int) -> dict[str, Any]:
     folder = settings.services_dir() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
@@ -89,10 +102,10 @@ def _spawn_prefect(port: int) -> dict[str, Any]:
         "PREFECT_API_URL": url + "/api",
     }
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    return _spawn("prefect", command, environment, url=url, health="/api/health")
+    return _spawn("prefect", command, environment, lock, url=url, health="/api/health")
 
 
-def _spawn_mlflow(port: int) -> dict[str, Any]:
+def _spawn_mlflow(port: int, lock: int) -> dict[str, Any]:
     folder = settings.services_dir() / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}"
@@ -106,7 +119,7 @@ def _spawn_mlflow(port: int) -> dict[str, Any]:
     }
     _write_ahead(folder / "mlflow.db")
     # /health answers before the server has opened its database: the first run would wait for that
-    return _spawn("mlflow", command, environment, url=url, health="/api/2.0/mlflow/experiments/get?experiment_id=0")
+    return _spawn("mlflow", command, environment, lock, url=url, health="/api/2.0/mlflow/experiments/get?experiment_id=0")
 
 
 def _write_ahead(database: Path) -> None:
@@ -126,7 +139,7 @@ def _spawn_runner(prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, A
     return _spawn("runner", command, environment, url=f"unix:{settings.runner_socket()}", servers=[prefect_api_url, mlflow_tracking_uri])
 
 
-def _spawn(name: str, command: list[str], environment: Mapping[str, str], **more: Any) -> dict[str, Any]:
+def _spawn(name: str, command: list[str], environment: Mapping[str, str], *inherited: int, **more: Any) -> dict[str, Any]:
     log = log_path(name)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -138,6 +151,7 @@ def _spawn(name: str, command: list[str], environment: Mapping[str, str], **more
             env={**_clean_environment(), **environment},
             cwd=settings.services_dir(),
             start_new_session=True,
+            pass_fds=inherited,
         )
     CHILDREN[process.pid] = process
     return {"pid": process.pid, "ticks": start_ticks(process.pid), **more}
@@ -202,13 +216,22 @@ def _stop(entry: Mapping[str, Any], seconds: float = 15.0) -> None:
             return
 
 
-def _free_port(preferred: int) -> int:
-    for port in (preferred, 0):
+def _free_port(preferred: int) -> tuple[int, int]:
+    """A port that nobody listens on, and the lock on it, which nobody else of this user holds."""
+    folder = own_folder()
+    for port in (preferred, *[0] * PORT_TRIES):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            number = int(probe.getsockname()[1])
+            lock = os.open(folder / f"port-{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            return number, lock
     raise ExperimentExecutionException("No free port on 127.0.0.1")
