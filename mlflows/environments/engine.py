@@ -26,7 +26,11 @@ CLASSIC = "classic"
 """The builders, best first: BuildKit by the buildx plugin, BuildKit in the engine, the builder that has no mounts and no secrets."""
 
 _INSTALL = "Install Docker (https://docs.docker.com/engine/install/)"
-_UNREACHABLE = re.compile(r"cannot connect to the docker daemon|error during connect|is the docker daemon running|connection refused", re.I)
+_UNREACHABLE = re.compile(
+    r"cannot connect to the docker daemon|error during connect|is the docker daemon running|failed to connect to the docker API"
+    r"|(?:dial unix|docker\.sock)[^\n]*connection refused",
+    re.I,
+)
 _FORBIDDEN = re.compile(r"permission denied.*(docker daemon|docker\.sock|docker API)|dial unix .*permission denied", re.I | re.S)
 
 
@@ -103,8 +107,8 @@ class Engine:
             EngineError: the engine cannot be reached.
         """
         code, output = work.run([self._program, *arguments], {**self._variables, **variables})
-        if code != 0:
-            check_reached(output)
+        if code != 0:  # what it printed does not tell: a step of a build may have looked for an engine, too
+            self.ask("version")
         return code, output
 
     def inspect(self, image: str) -> dict[str, Any] | None:

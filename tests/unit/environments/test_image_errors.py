@@ -146,3 +146,4 @@ def test_engine_that_cannot_be_reached(printed: str, said: str) -> None:
     with pytest.raises(EngineError, match=said):
         check_reached(printed)
     check_reached('Error response from daemon: Get "http://127.0.0.1:9/v2/": connect: connection refused')
+    check_reached("error: Failed to fetch: `http://127.0.0.1:9/simple/`\n  Caused by: Connection refused (os error 111)")
