@@ -38,7 +38,7 @@ def run(work: Work, engine: Engine, recipe: Recipe, tag: str, options: Sequence[
         BuildStopped: see Work.run.
     """
     builder, settings = engine.builder(), package_settings()
-    work.hide([*secrets.values(), *(password for value in settings.values() for password in _passwords(value))])
+    work.hide([*secrets.values(), *(password for value in settings.values() for password in _secrets_of(value))])
     work.say(f"Building {tag} with {'the classic builder' if builder == CLASSIC else 'BuildKit'}")
     with tempfile.TemporaryDirectory(prefix="mlflows-image-") as name:
         folder, context = Path(name), Path(name, "context")
@@ -70,7 +70,7 @@ def package_settings() -> dict[str, str]:
 def _for_classic(settings: Mapping[str, str]) -> list[str]:
     """The classic builder writes the value of an argument into the history of the image."""
     for name, value in settings.items():
-        if any(_passwords(value)):
+        if any(_secrets_of(value)):
             raise UserErrorException("docker: " + dockerfile.CLASSIC_HAS_NO_SECRETS.format(names=name))
     return ["--force-rm", *(f"--build-arg={name}" for name in settings)]
 
@@ -96,9 +96,10 @@ def _quoted(value: str) -> str:
     return value if value.startswith(("http://", "https://")) else quote(value, safe="")
 
 
-def _passwords(value: str) -> Iterator[str]:
-    """Passwords in a setting: addresses, separated by spaces, of uv's perhaps with a name before them."""
+def _secrets_of(value: str) -> Iterator[str]:
+    """Passwords in a setting: addresses, separated by spaces, of uv's perhaps with a name before them. A user name alone is a token."""
     for part in value.split():
-        password = urlsplit(re.sub(r"^[\w-]+=", "", part)).password
-        if password:
-            yield password
+        address = urlsplit(re.sub(r"^[\w-]+=", "", part))
+        secret = address.password or (address.username if address.scheme in ("http", "https") else None)
+        if secret:
+            yield secret

@@ -337,6 +337,17 @@ class TestErrors:
         said = self.message(with_packages(base_image, "idna", "six==999"))
         assert said.startswith("the requirement six==999 cannot be installed: ") and "environment.python.conda_dependencies" in said
 
+    def test_index_that_nobody_serves(self, base_image: str, host: str) -> None:
+        said = self.message(with_packages(base_image, f"--index-url http://{host}:9/simple", "six"))
+        assert "six" in said and "onnection refused" in said and "The log of the build: " in said and "Start it" not in said
+        [folder] = Path(os.environ["MLFLOWS_HOME"], "environments").glob("*/failed.json")
+        assert "six" in folder.read_text()
+
+    def test_step_that_looks_for_an_engine(self, base_image: str) -> None:
+        printed = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+        said = self.message(Environment.from_dockerfile("e", f"FROM {base_image}\nRUN echo '{printed}' && false\n"))
+        assert f"docker.base_dockerfile: a step of the build failed: {printed}" in said
+
     def test_image_without_python(self, base_image: str) -> None:
         environment = with_packages(base_image, "six")
         environment.docker.base_dockerfile = f"FROM {base_image}\nRUN rm /usr/bin/python3*\n"
@@ -509,6 +520,29 @@ class TestSecrets:
         environment = unique(base_image, f"--extra-index-url https://user:{CANARY}@example.org/simple")
         with pytest.raises(UserErrorException, match="needs secrets while it is built.*Install BuildKit") as caught:
             image.ensure_image(environment._serialize_to_dict())
+        assert CANARY not in str(caught.value)
+
+    def test_token_in_the_place_of_a_user_name(
+        self,
+        buildkit: None,
+        base_image: str,
+        built: Callable[..., BuiltImage],
+        docker_engine: Engine,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        secret = f"{CANARY}-{uuid.uuid4().hex}"
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"https://{secret}@example.org/simple/")
+        shown = f"RUN --mount=type=secret,id=mlflows-indexes cat /run/secrets/mlflows-indexes && echo {uuid.uuid4().hex}"
+        environment = Environment.from_dockerfile("token", f"FROM {base_image}\n{shown}\n")
+        environment.python.interpreter_path = "python3"
+        log: list[str] = []
+        found = built(environment, write=log.append)
+        assert "https://****@example.org/simple/" in "".join(log)
+        self.nowhere([secret, CANARY], found, log, docker_engine, tmp_path)
+        monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+        with pytest.raises(UserErrorException, match=r"needs secrets while it is built \((PIP_EXTRA_INDEX_URL|UV_INDEX)\)") as caught:
+            built(unique(base_image))
         assert CANARY not in str(caught.value)
 
     @staticmethod
