@@ -274,7 +274,6 @@ def _render_image(environment: Environment, definition: Mapping[str, Any], optio
             print(f"# {environment.name}: nothing is built, the image {environment.docker.base_image} is used as it is")
         return 0
     if options.output:
-        Path(options.output).mkdir(parents=True, exist_ok=True)
         recipe.write(Path(options.output))
         print(f"{environment.name}: wrote the build context to {options.output}", file=sys.stderr if options.json else sys.stdout)
     if options.json:

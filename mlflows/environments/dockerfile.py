@@ -38,6 +38,8 @@ PASSED_ON = (
 )
 """Settings of the building machine that hold in a build, too: where packages come from is a matter of the place, not of the result."""
 LABEL = "mlflows."
+CACHES = "mlflows"
+"""How the ids of BuildKit's caches begin, which all builds of an engine share."""
 
 NO_PYTHON = "mlflows: this image has no python3"
 NO_PIP = "mlflows: python3 of this image has neither pip nor venv"
@@ -104,9 +106,16 @@ class Recipe:
     in_addresses: frozenset[str] = frozenset()
 
     def write(self, folder: Path) -> None:
-        """Write it to a folder."""
+        """Write it to a folder, which is made if it is not there.
+
+        Raises:
+            UserErrorException: it holds something, or is none.
+        """
         import shutil
 
+        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserErrorException(f"--output: {folder} is not an empty folder. Name another one, or remove it first.")
+        folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +157,7 @@ def render(
     steps.label(str(definition.get("name") or ""), digest)
     if steps.secrets and not buildkit:
         return render(definition, digest=digest, base=base, buildkit=True, user=user)
-    user = base.user if base is not None else _last_user(theirs, user)
+    user = base.user if base is not None else _last_stage(theirs)[1] or user
     ours = steps.lines if user in ("", "root", "0") else ["USER root", "", *steps.lines, f"USER {user}"]
     return Recipe("\n".join([theirs.rstrip("\n"), "", *ours, ""]), steps.files, tuple(steps.secrets), frozenset(steps.in_addresses))
 
@@ -247,10 +256,13 @@ class _Steps:
         steps = [
             f"{UV} pip install --quiet --python python3 --target /tmp/mlflows py-rattler",
             f'python3 -c "{told}" <{_FILES}/conda.json | {solver}',
-            "rm -rf /tmp/mlflows ~/.cache/rattler",
+            "rm -rf /tmp/mlflows",
         ]
+        secrets = self._referred(conda_prefix.channels_of(definition))
+        # what is kept has the addresses it came from, for every build of the engine to read
+        kept = _CACHE if self._buildkit and not secrets else "/tmp/mlflows"
         self.lines.append("# The conda packages, python among them")
-        self._run(steps, "uv", self._referred(conda_prefix.channels_of(definition)))
+        self._run([f"export RATTLER_CACHE_DIR={kept}/rattler", *steps], "uv", secrets)
 
     def _translated(self, lines: Sequence[str]) -> tuple[str, list[str]]:
         """pip's lines for uv: options for its command line, and lines for a file, with local files where they will be."""
@@ -290,7 +302,7 @@ class _Steps:
         before = ["set -e", f"export {_VARIABLES[tool, self._buildkit]}"]
         if self._buildkit:
             settings, certificates = f"/run/secrets/{SETTINGS}", f"/run/secrets/{CERTIFICATES}"
-            mounts = [f"--mount=type=cache,id=mlflows-{tool},target={_CACHE}"]
+            mounts = [f"--mount=type=cache,id={CACHES}-{tool},target={_CACHE}"]
             mounts += [f"--mount=type=secret,id={name}" for name in (SETTINGS, CERTIFICATES)]
             mounts += [f"--mount=type=secret,id={name},required=true" for name in secrets]
             before.append(f"[ ! -f {settings} ] || {{ set -a; . {settings}; set +a; }}")
@@ -309,7 +321,8 @@ def _theirs(docker: Mapping[str, Any], base: Base | None, files: dict[str, bytes
             raise UserErrorException(
                 f"docker.build_context: there is no {name} in {folder}. Set dockerfile_path to its path in the folder."
             )
-        files.update((path, folder / path) for path in dockerignore.files(folder, name) if path not in ("Dockerfile", dockerignore.NAME))
+        of_builder = ("Dockerfile", dockerignore.NAME, f"Dockerfile{dockerignore.NAME}")
+        files.update((path, folder / path) for path in dockerignore.files(folder, name) if path not in of_builder)
         return (folder / name).read_text(encoding="utf-8", errors="surrogateescape")
     if docker.get("baseDockerfile"):
         return str(docker["baseDockerfile"])
@@ -320,23 +333,27 @@ def _theirs(docker: Mapping[str, Any], base: Base | None, files: dict[str, bytes
 
 
 def image_below(definition: Mapping[str, Any]) -> str | None:
-    """The image that a Dockerfile of the person is built on, if it says so without arguments and stages of its own."""
+    """The image that a Dockerfile of the person is built on, if it says so without arguments."""
     docker = definition.get("docker") or {}
     if not docker.get("buildContext") and not docker.get("baseDockerfile"):
         return None
-    found = [match for match in map(_FROM.match, _theirs(docker, None, {}).splitlines()) if match]
-    stages = {(match.group(2) or "").lower() for match in found}
-    image = found[-1].group(1) if found else "scratch"
-    return None if "$" in image or image.lower() in {"scratch", *stages} else image
+    image, _ = _last_stage(_theirs(docker, None, {}))
+    return None if "$" in image or image.lower() == "scratch" else image
 
 
-def _last_user(dockerfile: str, user: str) -> str:
-    """The user that the last stage of a Dockerfile ends with, as far as it says so itself; else ``user``."""
-    last = user
+def _last_stage(dockerfile: str) -> tuple[str, str]:
+    """The image that the last stage is built on, through the stages between, and the user it ends with; empty if none of them says."""
+    stages: dict[str, tuple[str, str]] = {}
+    name, image, user = "", "scratch", ""
     for line in dockerfile.splitlines():
-        found = _USER.match(line)
-        last = found.group(1) if found else user if _FROM.match(line) else last
-    return last
+        below, as_user = _FROM.match(line), _USER.match(line)
+        if below:
+            image, user = stages.get(below.group(1).lower(), (below.group(1), ""))
+            name = (below.group(2) or "").lower()
+        elif as_user:
+            user = as_user.group(1)
+        stages[name] = image, user
+    return image, user
 
 
 def _python(request: str | None) -> str:

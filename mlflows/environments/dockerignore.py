@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAME = ".dockerignore"
+"""Beside a Dockerfile, and with its name before it, it holds for that one alone, in the place of the folder's."""
 
 
 def files(folder: Path, dockerfile: str = "Dockerfile") -> Iterator[str]:
     """Paths in the folder with ``/``, sorted; the Dockerfile itself always belongs to them. A link to a folder counts as a file."""
-    rules = _rules(folder / NAME)
+    own = folder / f"{dockerfile}{NAME}"
+    rules = _rules(own if own.is_file() else folder / NAME)
     for root, folders, names in os.walk(folder):
         linked = [name for name in folders if os.path.islink(os.path.join(root, name))]
         folders[:] = sorted(name for name in folders if name not in linked)

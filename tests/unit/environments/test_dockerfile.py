@@ -178,6 +178,14 @@ def test_conda_packages_are_solved_in_the_build() -> None:
     assert recipe.dockerfile.index("conda_solver.py") < recipe.dockerfile.index("--python /azureml-envs/mlflows/bin/python")
 
 
+def test_conda_packages_are_kept_between_builds_unless_their_addresses_are_secret() -> None:
+    definition = with_packages(conda=("numpy",))
+    assert "export RATTLER_CACHE_DIR=/var/cache/mlflows/rattler" in rendered(definition).dockerfile
+    assert "export RATTLER_CACHE_DIR=/tmp/mlflows/" in rendered(definition, buildkit=False).dockerfile
+    definition["python"]["condaDependencies"]["channels"] = ["https://example.org/t/{{prefect.blocks.secret.channel}}/team"]
+    assert "export RATTLER_CACHE_DIR=/tmp/mlflows/" in rendered(definition).dockerfile
+
+
 def test_secret_of_a_channel() -> None:
     definition = with_packages(conda=("numpy",))
     definition["python"]["condaDependencies"]["channels"] = ["https://example.org/t/{{prefect.blocks.secret.channel}}/team"]
@@ -208,6 +216,12 @@ def test_user_of_an_earlier_stage_is_not_that_of_the_image() -> None:
     assert "USER root" not in rendered(definition_of(environment), None).dockerfile
 
 
+def test_user_of_a_stage_is_that_of_the_stages_on_it() -> None:
+    text = "FROM a AS first\nUSER person\nFROM other AS second\nUSER nobody\nFROM First AS third\nRUN true\nFROM third\n"
+    lines = rendered(definition_of(Environment.from_dockerfile("e", text)), None).dockerfile.splitlines()
+    assert "USER root" in lines and lines[-1] == "USER person"
+
+
 def test_user_of_the_base_image_is_kept() -> None:
     lines = rendered(with_packages("six"), Base("base", user="person:group")).dockerfile.splitlines()
     assert "USER root" in lines and lines[-1] == "USER person:group"
@@ -218,7 +232,9 @@ def test_user_of_the_base_image_is_kept() -> None:
     [
         ("FROM a:1\nRUN x\n", "a:1"),
         ("from --platform=linux/amd64 a as b\nFROM c AS d\n", "c"),
-        ("FROM a AS b\nFROM B\n", None),
+        ("FROM a AS b\nFROM B\n", "a"),
+        ("FROM debian AS debian\nFROM c AS other\nFROM debian\n", "debian"),
+        ("FROM scratch AS b\nFROM b\n", None),
         ("ARG V=1\nFROM a:$V\n", None),
         ("FROM scratch\n", None),
         ("RUN nothing\n", None),
@@ -244,6 +260,30 @@ def test_build_context_as_docker_sees_it(tmp_path: Path) -> None:
     written = sorted(str(path.relative_to(tmp_path / "context")) for path in (tmp_path / "context").rglob("*") if path.is_file())
     assert written == [".mlflows/mlflows_job.pth", "Dockerfile", "data", "docker/Dockerfile"]
     assert recipe.dockerfile.startswith("FROM base\nCOPY data /data\n")
+
+
+def test_dockerignore_of_the_dockerfile_holds_before_that_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, text in {"Dockerfile": "FROM base\n", "data": "", "left_out": "", ".dockerignore": "data\n"}.items():
+        (folder / name).write_text(text)
+    (folder / "Dockerfile.dockerignore").write_text("left_out\n.mlflows\n")
+    environment = Environment.from_docker_build_context("e", DockerBuildContext.from_local_directory(None, folder))
+    rendered(definition_of(environment), None).write(tmp_path / "context")
+    written = sorted(str(path.relative_to(tmp_path / "context")) for path in (tmp_path / "context").rglob("*") if path.is_file())
+    assert written == [".mlflows/mlflows_job.pth", "Dockerfile", "data"]  # with its rules a builder would leave ours out
+
+
+def test_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
+    recipe = rendered(with_packages("six"))
+    (tmp_path / "context").mkdir()
+    recipe.write(tmp_path / "context")
+    with pytest.raises(UserErrorException, match=r"--output: .*context is not an empty folder\. Name another one, or remove it first"):
+        recipe.write(tmp_path / "context")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserErrorException, match="--output: .*file is not an empty folder"):
+        recipe.write(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_build_context_without_its_dockerfile(tmp_path: Path) -> None:
