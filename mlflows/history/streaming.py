@@ -23,7 +23,9 @@ from mlflows.history.artifacts import Artifacts
 from mlflows.history.tracking import MlflowRun, Tracking, TrackingUnreachable
 from mlflows.job import layout
 
-LOCAL_SECONDS = 0.015
+LOCAL_SECONDS = 0.02
+QUICK_SECONDS, QUICK_FOR = 0.004, 10.0
+"""A run of a second ends 20 ms sooner for the one who waits if it is looked at often at first."""
 ASK_SECONDS = 2.0
 """How often MLflow is asked beside a local folder: whoever should have written closed.json there may be dead."""
 FIRST_POLL, SLOWEST_POLL, POLL_GROWTH = 0.5, 2.0, 1.2
@@ -88,7 +90,8 @@ def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
 
     build = _Tail(folder / layout.BUILD_LOGS / layout.BUILD_LOG)
     tail: _Tail | None = None
-    closed, waiting, next_question = folder / layout.CLOSED_FILE, True, time.monotonic() + STATUS_SECONDS
+    began = time.monotonic()
+    closed, waiting, next_question = folder / layout.CLOSED_FILE, True, began + STATUS_SECONDS
     while True:
         ended = closed.exists()
         if tail is None:
@@ -104,7 +107,7 @@ def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
                 return
             screen.state(server.word if waiting else "")
             next_question = time.monotonic() + (STATUS_SECONDS if waiting else ASK_SECONDS)
-        time.sleep(LOCAL_SECONDS)
+        time.sleep(QUICK_SECONDS if time.monotonic() - began < QUICK_FOR else LOCAL_SECONDS)
 
 
 def _follow_server(server: _Server, artifacts: Artifacts | None, screen: _Screen) -> MlflowRun:
