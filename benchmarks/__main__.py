@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=names, help="measure only this figure; may be given several times")
     parser.add_argument("--runs", type=int, default=5, help="runs per figure; the median is shown (default: 5)")
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # it would have every process compile its own programs anew, peers' and ours
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}")
     for figure in ALL:
         if not options.only or figure.NAME in options.only:
