@@ -3,15 +3,18 @@
 A secret is the password of the base image's registry, the user's part of an address (``https://user:password@host``), what a query
 gives an access by (``?sig=...``), or a channel's token (``/t/<token>/``), among pip's lines, conda's packages and its channels; and the
 value of an environment variable whose name says so. In its place stands a reference to a Prefect Secret block, whose name says where the
-secret is used, and never depends on its value.
+secret is used, and never depends on its value. A block has the secret itself: what stands percent-encoded in an address is decoded when
+it is taken out, and encoded by whoever writes it into an address.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 from mlflows import blocks
 from mlflows.exceptions import UserErrorException
@@ -20,7 +23,7 @@ from mlflows.spec import looks_secret, refers_to_secret
 
 MASK = "****"
 
-_REFERENCE = re.compile(r"\{\{\s*prefect\.blocks\.secret\.([A-Za-z0-9-]+)\s*\}\}")
+REFERENCE = re.compile(r"\{\{\s*prefect\.blocks\.secret\.([A-Za-z0-9-]+)\s*\}\}")
 _PLACEHOLDER = re.compile(r"\$\{\w+\}|\*+")
 """pip's own way to leave a secret to the environment; what masked() has been over."""
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?:(?P<user>[^\s/?#]*)@)?(?P<place>[^\s?#]*)(?P<rest>\S*)")
@@ -49,24 +52,52 @@ def taken_out(definition: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     return _with(definition, keep), values
 
 
+def of_a_run(environment: str, variables: Mapping[str, str], key: Callable[[], bytes]) -> tuple[dict[str, str], dict[str, str]]:
+    """Variables of one run with references in the place of secrets, and block name -> value.
+
+    Runs of one environment may have different values: here a block's name has a mark of its value, that nobody can test a guess
+    against who does not know ``key``.
+    """
+    references = dict(variables)
+    values: dict[str, str] = {}
+    for container, name, place in _variables({"name": environment, "environmentVariables": references}):
+        if not refers_to_secret(container[name]):
+            mark = hashlib.blake2b(f"{place}\0{container[name]}".encode("utf-8", "surrogatepass"), key=key(), digest_size=4).hexdigest()
+            block = f"{_block(str(place))}-{mark}"
+            values[block], container[name] = container[name], blocks.secret_reference(block)
+    return references, values
+
+
 def put_back(definition: Mapping[str, Any], resolve: Callable[[str], str]) -> dict[str, Any]:
-    """The definition with values in the place of references; ``resolve`` gives the value of a block. The inverse of taken_out.
+    """The definition with values in the place of references; ``resolve`` gives the value of a block. The inverse of taken_out, but that
+    every address has its secrets percent-encoded.
 
     Variables stay as they are: nothing is installed with them, and a run resolves its own.
     """
-
-    def value(match: re.Match[str]) -> str:
-        return resolve(match.group(1))
-
     result = copy.deepcopy(dict(definition))
     for container, key, _ in _places(result):
-        container[key] = _REFERENCE.sub(value, container[key])
+        container[key] = filled(container[key], resolve)
     return result
+
+
+def filled(text: str, resolve: Callable[[str], str]) -> str:
+    """A text with values in the place of references; percent-encoded in an address, unless it is the whole address that is secret."""
+
+    def value(match: re.Match[str]) -> str:
+        secret = resolve(match.group(1))
+        return in_address(secret) if "://" in text[: match.start()] else secret
+
+    return REFERENCE.sub(value, text)
+
+
+def in_address(secret: str) -> str:
+    """A secret as a part of an address; one that is an address stays."""
+    return secret if secret.startswith(("http://", "https://")) else quote(secret, safe="")
 
 
 def referred(definition: Mapping[str, Any]) -> list[str]:
     """Names of the Secret blocks that a definition refers to, its variables aside."""
-    found = (name for container, key, _ in _places(definition) for name in _REFERENCE.findall(container[key]))
+    found = (name for container, key, _ in _places(definition) for name in REFERENCE.findall(container[key]))
     return list(dict.fromkeys(found))
 
 
@@ -153,7 +184,7 @@ def _address(match: re.Match[str], replace: Replace) -> str:
     where = scheme.lower() + _CONDA_TOKEN.sub("", place.partition("@")[0])
 
     def put(what: str, value: str) -> str:
-        return _together(replace(f"{where} {what}", value)) if _is_value(value) else value
+        return _together(replace(f"{where} {what}", unquote(value))) if _is_value(value) else value
 
     def query(found: re.Match[str]) -> str:
         before, name, value = found.group("before", "name", "value")
@@ -171,7 +202,7 @@ def _address(match: re.Match[str], replace: Replace) -> str:
 
 def _together(text: str) -> str:
     """References without spaces: an address with one in it stays one word of its line."""
-    return _REFERENCE.sub(lambda match: f"{{{{prefect.blocks.secret.{match.group(1)}}}}}", text)
+    return REFERENCE.sub(lambda match: f"{{{{prefect.blocks.secret.{match.group(1)}}}}}", text)
 
 
 def _is_value(text: str) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlflows.environments import conda_prefix, conda_solver, dockerignore, requirements, venv
+from mlflows.environments import conda_prefix, conda_solver, direct_urls, dockerignore, requirements, venv
 from mlflows.environments.conda_dependencies import DEFAULT_STRUCTURE_PYTHON, PYTHON_DEFAULT_VERSION
 from mlflows.environments.digest import NOT_A_PART
 from mlflows.environments.job_path import PTH_LINE, PTH_NAME
@@ -198,6 +198,7 @@ class _Steps:
         if any(not line.startswith("-") or line.startswith("--editable") for line in kept):
             self._add_file(_REQUIREMENTS, _lines(kept))
             steps.append(f"{install} {options}--requirement {_FILES}/{_REQUIREMENTS}")
+            steps += self._masking(self._referred(kept))
         if not conda:
             self._add_file(_USUAL, _lines([*(line for line in kept if line.startswith(venv.INDEXES)), *venv.USUAL]))
             steps.append(f"{install} --quiet --requirement {_FILES}/{_USUAL} || echo 'Without pip, which cannot be had.'")
@@ -292,6 +293,13 @@ class _Steps:
         found = [(match.group(1), "://" in line[: match.start()]) for line in lines for match in _REFERENCE.finditer(line)]
         self.in_addresses |= {name for name, in_address in found if in_address}
         return list(dict.fromkeys(name for name, _ in found))
+
+    def _masking(self, secrets: Sequence[str]) -> list[str]:
+        """What is noted of the addresses of packages keeps no secret of theirs."""
+        if not secrets:
+            return []
+        self._add_file("direct_urls.py", Path(direct_urls.__file__).read_text(encoding="utf-8"))
+        return [f"{PYTHON} {_FILES}/direct_urls.py {ENVIRONMENT} {' '.join(map(_variable, secrets))}"]
 
     def _add_file(self, name: str, text: str) -> None:
         self.files[f"{OWN}/{name}"] = text.encode()

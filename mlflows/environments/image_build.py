@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from mlflows.environments import dockerfile, pip_settings
+from mlflows.environments import credentials, dockerfile, pip_settings
 from mlflows.environments.dockerfile import Recipe
 from mlflows.environments.engine import BUILDX, CLASSIC, Engine
 from mlflows.environments.work import EnvironmentBuildError, Work
@@ -77,7 +77,7 @@ def _for_classic(settings: Mapping[str, str]) -> list[str]:
 
 def _for_buildkit(recipe: Recipe, secrets: Mapping[str, str], settings: Mapping[str, str], folder: Path) -> list[str]:
     """BuildKit shows a file to a step while it runs."""
-    texts = {name: _quoted(value) if name in recipe.in_addresses else value for name, value in secrets.items()}
+    texts = {name: credentials.in_address(value) if name in recipe.in_addresses else value for name, value in secrets.items()}
     texts[dockerfile.SETTINGS] = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     options = []
     for number, (name, text) in enumerate(texts.items()):
@@ -89,11 +89,6 @@ def _for_buildkit(recipe: Recipe, secrets: Mapping[str, str], settings: Mapping[
     if certificates and os.path.isfile(certificates):
         options.append(f"--secret=id={dockerfile.CERTIFICATES},src={certificates}")
     return options
-
-
-def _quoted(value: str) -> str:
-    """A secret as a part of an address; one that is an address stays."""
-    return value if value.startswith(("http://", "https://")) else quote(value, safe="")
 
 
 def _secrets_of(value: str) -> Iterator[str]:

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from mlflows.environments import pip_settings, pythons, requirements
+from mlflows.environments import credentials, direct_urls, pip_settings, pythons, requirements
 from mlflows.environments.conda_dependencies import conda_name, pip_name
 from mlflows.environments.pythons import Python
 from mlflows.environments.work import EnvironmentBuildError, Resolve, Work
@@ -77,6 +77,7 @@ def install(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | N
     code, output = _installed(work, python, text, options, resolve, variables)
     if code != 0:
         raise EnvironmentBuildError(failure(lines, output))
+    direct_urls.mask(python.parent.parent, work.masked)
 
 
 def add_pip(work: Work, python: Path, lines: Sequence[str], resolve: Resolve | None, variables: Mapping[str, str]) -> None:
@@ -142,8 +143,7 @@ def secrets_in(definition: Mapping[str, Any]) -> list[str]:
 def revealed(line: str, resolve: Resolve | None, work: Work) -> str:
     """The line with its secrets, which the log does not show from now on; what stands in an address is quoted."""
 
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1)
+    def value(name: str) -> str:
         if resolve is None:
             raise EnvironmentBuildError(
                 f"{requirements.FIELD}: there is nobody to ask for the Secret block {name!r} that {line!r} refers to."
@@ -153,9 +153,9 @@ def revealed(line: str, resolve: Resolve | None, work: Work) -> str:
         except AzureMLException as error:
             raise EnvironmentBuildError(f"{requirements.FIELD}: {error.message}", error) from error
         work.hide([secret])
-        return quote(secret, safe="") if "://" in line[: match.start()] and not secret.startswith(("http://", "https://")) else secret
+        return secret
 
-    return _REFERENCE.sub(value, line)
+    return credentials.filled(line, value)
 
 
 def _make(work: Work, request: str | None, folder: Path, variables: Mapping[str, str]) -> None:

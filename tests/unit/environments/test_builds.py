@@ -303,6 +303,32 @@ class TestSecrets:
         assert made.run("import guarded; print(guarded.VERSION)") == "1.0"
         assert not files_with(store, CANARY) and CANARY not in made.output
 
+    def test_a_signature_in_the_address_of_a_wheel(self, build: Build, store: Path, tmp_path: Path) -> None:
+        """As every address of a blob ends, encoded: the server gets it as it was written, and the package keeps nothing of it."""
+        wheel = make_wheel(tmp_path / "wheels", "signed")
+        with index(tmp_path / "wheels") as served:
+            made = build(f"signed @ http://{served.address}/{wheel.name}?sv=1&sig={CANARY}%2F1%3D")
+            assert f"/{wheel.name}?sv=1&sig={CANARY}%2F1%3D" in served.asked
+        assert made.run("import signed; print(signed.VERSION)") == "1.0"
+        (noted,) = store.rglob("direct_url.json")
+        assert json.loads(noted.read_text())["url"].endswith(f"/{wheel.name}?sv=1&sig=****")
+        assert not files_with(store, CANARY) and CANARY not in made.output
+
+    def test_a_signature_by_reference(self, build: Build, store: Path, tmp_path: Path) -> None:
+        wheel = make_wheel(tmp_path / "wheels", "signed")
+        line = "signed @ http://{}/" + wheel.name + "?sig={{{{prefect.blocks.secret.sig}}}}"
+        with index(tmp_path / "wheels") as served:
+            made = build(line.format(served.address), resolve={"sig": f"{CANARY}+="}.__getitem__)
+            assert f"/{wheel.name}?sig={CANARY}%2B%3D" in served.asked
+        assert not files_with(store, CANARY) and CANARY not in made.output
+
+    def test_an_encoded_password(self, build: Build, store: Path, tmp_path: Path) -> None:
+        make_wheel(tmp_path / "wheels", "guarded")
+        with index(tmp_path / "wheels", f"{CANARY}@ss%") as served:
+            made = build(f"--index-url http://person:{CANARY}%40ss%25@{served.address}/simple", "guarded")
+        assert made.run("import guarded; print(guarded.VERSION)") == "1.0"
+        assert not files_with(store, CANARY) and CANARY not in made.output
+
     def test_a_literal_one(self, build: Build, store: Path, tmp_path: Path) -> None:
         make_wheel(tmp_path / "wheels", "guarded")
         with index(tmp_path / "wheels", CANARY) as served:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -48,8 +50,10 @@ def test_nothing_is_left_and_everything_comes_back() -> None:
     before = everything()
     without, values = taken_out(before)
     assert CANARY not in json.dumps(without) + json.dumps(list(values))
-    assert len(values) == 13
+    assert len(values) == 13 and f"{CANARY}6=" in values.values()
     back = put_back({**without, "environmentVariables": before["environmentVariables"]}, values.__getitem__)
+    assert lines(back)[2] == PIP[2].replace(f"{CANARY}@", f"{CANARY}%40", 1), "what must be encoded in an address is"
+    lines(back)[2] = PIP[2]
     assert back == before == everything()
 
 
@@ -102,6 +106,24 @@ def test_two_secrets_of_one_place_are_two_blocks() -> None:
     assert put_back(without, values.__getitem__) == two
 
 
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("--index-url https://me:p%40ss@h.example/", "p@ss"),
+        ("https://h.example/a-1-py3-none-any.whl?sv=1&sig=a%2Fb%2Bc%3D&se=2", "a/b+c="),
+        ("https://t%25oken@h.example/a-1-py3-none-any.whl", "t%oken"),
+    ],
+)
+def test_what_is_encoded_in_an_address_is_kept_decoded(line: str, secret: str) -> None:
+    without, values = taken_out(definition([line]))
+    assert list(values.values()) == [secret]
+    assert lines(put_back(without, values.__getitem__)) == [line]
+    assert (
+        put_back(definition(["-i {{ prefect.blocks.secret.a }}"]), lambda name: "https://a%20b")["python"]
+        == (definition(["-i https://a%20b"])["python"])
+    ), "a whole address is as it is"
+
+
 def test_of_a_definition_with_little_in_it() -> None:
     for little in (
         {},
@@ -122,8 +144,10 @@ def test_any_password(user: str, password: str) -> None:
     before = definition([f"-i https://{user}:{password}@h.example/simple"])
     without, values = taken_out(before)
     if not set(password) <= {"*"}:
-        assert list(values.values()) == [password]
-    assert put_back(without, values.__getitem__) == before
+        assert list(values.values()) == [unquote(password)]
+    (back,) = lines(put_back(without, values.__getitem__))
+    found = re.fullmatch(r"-i https://[^:]*:(.*)@h\.example/simple", back)
+    assert found and unquote(found.group(1)) == unquote(password)
 
 
 @given(st.text())

@@ -113,6 +113,15 @@ def test_secrets_are_mounted_by_name() -> None:
     assert "environment-index" not in first  # the layer that all environments share
 
 
+def test_what_is_noted_of_an_address_is_masked_in_the_step_that_installs() -> None:
+    recipe = rendered(with_packages("a @ https://example.org/a-1-py3-none-any.whl?sig={{prefect.blocks.secret.sig}}"))
+    (step,) = [part for part in recipe.dockerfile.split("RUN ") if "/requirements.txt" in part]
+    masking = "/azureml-envs/mlflows/bin/python /opt/mlflows/environment/direct_urls.py /azureml-envs/mlflows SIG"
+    assert step.index("/requirements.txt") < step.index(masking)
+    assert "direct_url.json" in text_of(recipe, "direct_urls.py")
+    assert "direct_urls.py" not in rendered(with_packages("six")).dockerfile
+
+
 def test_secrets_need_buildkit() -> None:
     definition = with_packages("--index-url {{ prefect.blocks.secret.index }}", "six")
     assert rendered(definition, buildkit=False) == rendered(definition, buildkit=True)
