@@ -36,6 +36,24 @@ def workspace_dir(name: str) -> Path:
     return home() / "workspaces" / name
 
 
+def own_key() -> bytes:
+    """Random bytes that this person's processes on this machine share; made when first asked for."""
+    path = home() / "own.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name("{}.{}".format(path.name, os.getpid()))
+        with open(os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(os.urandom(32))
+        try:
+            os.link(str(temporary), str(path))
+        except OSError:
+            if not path.exists():  # a file system without hard links; else somebody was quicker
+                temporary.replace(path)
+        if temporary.exists():
+            temporary.unlink()
+    return path.read_bytes()
+
+
 def services_dir() -> Path:
     """Databases, logs and the record of the local services."""
     return home() / "services"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from mlflows import settings
 from mlflows.config.arguments import freeze_program, split_arguments
 from mlflows.config.distribution import distribution_of
 from mlflows.config.run_configuration import DEFAULT_ENVIRONMENT_NAME, EnvironmentDefinition, RunConfiguration
@@ -23,7 +24,7 @@ from mlflows.environments.environment import Environment, EnvironmentReference
 from mlflows.environments.requirements import localized
 from mlflows.environments.resolve import resolve_interpreter
 from mlflows.exceptions import ComputeTargetException, ExperimentExecutionException, RunConfigurationException, UserErrorException
-from mlflows.spec import MAX_DURATION_SECONDS_DEFAULT, DockerSpec, EnvironmentSpec, JobSpec, looks_secret, refers_to_secret
+from mlflows.spec import MAX_DURATION_SECONDS_DEFAULT, DockerSpec, EnvironmentSpec, JobSpec, refers_to_secret
 
 __all__ = ["freeze", "run_definition", "secrets_of"]
 
@@ -47,7 +48,8 @@ def freeze(
     """The JobSpec of one run of ``config``, which is not changed.
 
     ``compute_targets`` are the names of those that exist. ``find_environment`` finds an environment that is given by name only; without
-    it the flow does. Passwords and tokens of the environment are references in the JobSpec: secrets_of has their values.
+    it the flow does. Passwords and tokens of the environment, and variables whose names say that they are secret, are references in the
+    JobSpec: secrets_of has their values.
 
     Raises:
         UserErrorException: a value of the wrong type or form; an environment the target cannot provide.
@@ -73,7 +75,7 @@ def freeze(
         experiment=experiment,
         compute_target=target,
         environment=_environment(environment, folder, target),
-        environment_variables={} if isinstance(environment, EnvironmentReference) else _variables(environment.environment_variables),
+        environment_variables={} if isinstance(environment, EnvironmentReference) else _variables(environment),
         distribution=distribution_of(run_config),
         docker=_for_target(docker, target),
         max_run_duration_seconds=_duration(run_config.max_run_duration_seconds),
@@ -93,7 +95,9 @@ def secrets_of(config: ScriptRunConfig) -> dict[str, str]:
     environment = config.run_config.environment
     if not isinstance(environment, Environment):
         return {}
-    return credentials.taken_out(localized(_plain_definition(environment), os.path.abspath(config.source_directory)))[1]
+    definition = localized(_plain_definition(environment), os.path.abspath(config.source_directory))
+    texts = {name: str(value) for name, value in (environment.environment_variables or {}).items()}
+    return {**credentials.taken_out(definition)[1], **_references(environment, texts)[1]}
 
 
 def _checked_run_config(config: Any) -> RunConfiguration:
@@ -191,7 +195,27 @@ def _absolute(path: Any, folder: str) -> Any:
     return next((candidate for candidate in candidates if os.path.exists(candidate)), candidates[0])
 
 
-def _variables(variables: Any) -> dict[str, str]:
+def _variables(environment: Environment) -> dict[str, str]:
+    """Variables for the script, with references in the place of secrets."""
+    given = _checked_variables(environment.environment_variables)
+    variables, values = _references(environment, given)
+    for name, value in variables.items():
+        if value != given[name]:
+            logger.warning(
+                "environment_variables: %s looks like a secret and is given literally. It is kept in a Prefect Secret block, and the run "
+                "is given the reference %s. Store it yourself, and refer to it, to choose the block.",
+                name,
+                value,
+            )
+    return variables
+
+
+def _references(environment: Environment, variables: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables with references in the place of secrets, and the values of these, by block."""
+    return credentials.of_a_run(environment.name or "", variables, settings.own_key)
+
+
+def _checked_variables(variables: Any) -> dict[str, str]:
     if variables is None:
         return {}
     if not isinstance(variables, Mapping):
@@ -222,14 +246,7 @@ def _variable_value(name: str, value: Any) -> str:
             f"environment_variables[{name!r}]: a reference to a secret must be the whole value: {{{{ prefect.blocks.secret.NAME }}}}, "
             "NAME of letters, digits and hyphens. Put the other parts into variables of their own, or all of it into the secret."
         )
-    if text and looks_secret(name) and not refers_to_secret(text):
-        logger.warning("environment_variables: %s looks like a secret and is given literally. %s", name, _reference_form(name))
     return text
-
-
-def _reference_form(name: str) -> str:
-    block = name.lower().replace("_", "-")
-    return f"Store it as a Prefect Secret block and refer to it: {{{{ prefect.blocks.secret.{block} }}}}"
 
 
 def _docker(run_config: RunConfiguration, environment: Environment | EnvironmentReference) -> DockerSpec:

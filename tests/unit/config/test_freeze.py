@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mlflows import settings
 from mlflows.config.distributed import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
 from mlflows.config.freeze import freeze, secrets_of
 from mlflows.config.run_configuration import RunConfiguration
@@ -22,7 +24,7 @@ from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.credentials import put_back, referred
 from mlflows.environments.environment import Environment, EnvironmentReference
 from mlflows.exceptions import ComputeTargetException, ExperimentExecutionException, RunConfigurationException, UserErrorException
-from mlflows.spec import Distribution, DockerSpec, EnvironmentSpec, JobArgument, JobSpec
+from mlflows.spec import Distribution, DockerSpec, EnvironmentSpec, JobArgument, JobSpec, refers_to_secret
 
 
 @pytest.fixture
@@ -301,8 +303,32 @@ class TestVariables:
         assert len(caplog.records) == len(names)
         for name in names:
             assert f"{name} looks like a secret" in caplog.text
-        assert "{{ prefect.blocks.secret.db-password }}" in caplog.text
+        assert "{{ prefect.blocks.secret.environment-variable-" in caplog.text and "Store it yourself" in caplog.text
         assert "hunter2" not in caplog.text
+
+    @pytest.mark.parametrize("of_run_config", [True, False])
+    def test_literal_secrets_are_references(self, frozen: Freeze, folder: Path, of_run_config: bool) -> None:
+        environment = Environment("x")
+        environment.python.user_managed_dependencies = True
+        config = ScriptRunConfig(folder, script="train.py", environment=environment)
+        target: Any = config.run_config if of_run_config else environment
+        target.environment_variables = {"DB_PASSWORD": "hunter2", "API_KEY": 48151623, "PLAIN": "1", "EMPTY_TOKEN": ""}
+        spec, values = freeze(config, workspace="w", experiment="e"), secrets_of(config)
+        given = spec.environment_variables
+        assert (given.pop("PLAIN"), given.pop("EMPTY_TOKEN")) == ("1", "")
+        assert {name: values[value.split(".")[-1].rstrip(" }")] for name, value in given.items()} == {
+            "DB_PASSWORD": "hunter2",
+            "API_KEY": "48151623",
+        }
+        assert all(refers_to_secret(value) for value in given.values())
+        text = json.dumps(spec.to_dict()) + json.dumps(run_definition(spec)) + repr(spec)
+        assert "hunter2" not in text and "48151623" not in text
+        assert target.environment_variables["DB_PASSWORD"] == "hunter2"
+        target.environment_variables["DB_PASSWORD"] = "hunter3"
+        other = freeze(config, workspace="w", experiment="e").environment_variables
+        assert other["API_KEY"] == given["API_KEY"]
+        assert stat.S_IMODE((settings.home() / "own.key").stat().st_mode) == 0o600 and len(settings.own_key()) == 32
+        assert other["DB_PASSWORD"] != given["DB_PASSWORD"], "a run that waits keeps its value"
 
     def test_reference_is_silent_and_kept(self, frozen: Freeze, caplog: pytest.LogCaptureFixture) -> None:
         value = "{{ prefect.blocks.secret.db-password }}"
