@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from mlflows.environments import dockerignore, requirements
+from mlflows.environments import credentials, dockerignore, requirements
 
 Kind = Literal["venv", "image"]
 
@@ -43,9 +43,10 @@ def _packages(definition: Mapping[str, Any]) -> dict[str, Any] | None:
     if python.get("userManagedDependencies"):
         return None
     conda = requirements.conda_packages(definition)
+    solved = requirements.needs_conda(definition)
     return {
-        "conda": sorted(conda) if requirements.needs_conda(definition) else conda,
-        "channels": requirements.channels(definition) if requirements.needs_conda(definition) else [],
+        "conda": sorted(map(_without_secrets, conda)) if solved else conda,
+        "channels": [_without_secrets(channel) for channel in requirements.channels(definition)] if solved else [],
         "pip": [_line(line) for line in requirements.pip_lines(definition)],
         "base": python.get("baseCondaEnvironment"),
     }
@@ -74,10 +75,18 @@ def _line(line: str) -> list[str]:
     """A line for pip without name and password of an address, and what the file it names holds."""
     path = requirements.path_in(line)
     if path is None or os.path.isdir(path) and line.startswith(("-f", "--find-links")):  # a folder of wheels is an index
-        return [re.sub(r"://[^/]*@", "://", line)]
+        return [_without_secrets(line)]
     if line.startswith(("-e", "--editable")):  # used from where it lies: only what decides its dependencies is of account
         return [line, *(content_of(Path(path, name)) for name in _DEPENDENCIES)]
+    if "file:" in line:  # there a path may be percent-encoded
+        return [re.sub(r"file:[^\s;#]*/", "file:///", line), content_of(Path(path))]
     return [line.replace(os.path.dirname(path), "", 1), content_of(Path(path))]
+
+
+def _without_secrets(line: str) -> str:
+    """A line without name and password of its addresses, with ``****`` for what is secret elsewhere in them, literal or by reference."""
+    before, colon, address = re.sub(r"://[^/]*@", "://", credentials.masked(line)).partition("://")
+    return before + colon + credentials.REFERENCE.sub(credentials.MASK, address)
 
 
 def content_of(path: Path) -> str:

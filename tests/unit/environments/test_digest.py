@@ -81,6 +81,52 @@ def test_the_place_of_a_wheel_does_not_count(definition: dict[str, Any], tmp_pat
     assert digest(definition, "venv") == before
 
 
+def test_the_place_of_a_wheel_in_an_encoded_address_does_not_count(tmp_path: Path) -> None:
+    def of(folder: str, text: str, name: str = "mine @ ", more: str = "") -> str:
+        wheel = tmp_path / folder / "a-1-py3-none-any.whl"
+        wheel.parent.mkdir(parents=True, exist_ok=True)
+        wheel.write_text(text)
+        line = f"{name}{wheel.as_uri()}{more}"
+        return digest({"python": {"condaDependencies": {"dependencies": [{"pip": [line]}]}}}, "venv")
+
+    assert of("home of a", "one") == of("home of bée/deeper", "one") == of("plain", "one")
+    assert of("home of a", "one") != of("home of a", "two")
+    assert of("home of a", "one", "") == of("plain", "one", "") != of("plain", "one", "", "[extra]")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://me:{}@conda.example/main",
+        "https://{}@conda.example/main",
+        "https://conda.example/t/{}/main",
+        "https://conda.example/main?sig={}",
+    ],
+)
+def test_secrets_of_channels_and_addresses_do_not_count(address: str) -> None:
+    def of(text: str) -> list[str]:
+        line = f"mine @ {text}#egg=mine"
+        dependencies = ["python=3.8", "numpy", {"pip": [line]}]
+        pip, conda = ({"pip": [line]},), dependencies[:2]
+        return [
+            digest({"python": {"condaDependencies": {"channels": channels, "dependencies": [*items]}}}, "venv")
+            for channels, items in (([], pip), ([text], conda))
+        ]
+
+    first = of(address.format("one"))
+    assert first == of(address.format("two")) == of(address.format("{{prefect.blocks.secret.a}}"))
+    assert first == of(address.format("{{ prefect.blocks.secret.b }}"))
+    other = of(address.replace("/main", "/other").format("one"))
+    assert first[0] != other[0] and first[1] != other[1]
+
+
+def test_a_block_that_is_a_whole_address_counts() -> None:
+    def of(line: str) -> str:
+        return digest({"python": {"condaDependencies": {"dependencies": [{"pip": [line]}]}}}, "venv")
+
+    assert of("--index-url {{ prefect.blocks.secret.a }}") != of("--index-url {{ prefect.blocks.secret.b }}")
+
+
 def test_a_project_in_a_folder(definition: dict[str, Any], tmp_path: Path) -> None:
     project = tmp_path / "project"
     (project / ".git").mkdir(parents=True)
