@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mlflows.environments.conda_dependencies import CondaDependencies, conda_name, pip_name
+from mlflows.environments.credentials import masked
 from mlflows.exceptions import UserErrorException
 
 FIELD = "environment.python.conda_dependencies"
@@ -291,16 +292,20 @@ def _absolute(line: str, folder: str) -> str:
 def _check_dependency(item: Any) -> None:
     if isinstance(item, str):
         if not re.match(r"[A-Za-z0-9_][\w.\-]*", item.strip().rpartition("::")[2]):
-            raise UserErrorException(f"{FIELD}: {item!r} is not a conda package. Write a name and a version, such as numpy=1.21.")
+            raise UserErrorException(
+                f"{FIELD}: {masked(repr(item))} is not a conda package. Write a name and a version, such as numpy=1.21."
+            )
         return
     if not isinstance(item, Mapping) or list(item) != ["pip"]:
         raise UserErrorException(
-            f"{FIELD}: {item!r} under dependencies is neither a conda package nor the list of pip packages. Write 'numpy=1.21', or "
-            "{'pip': ['numpy==1.21']}."
+            f"{FIELD}: {masked(repr(item))} under dependencies is neither a conda package nor the list of pip packages. Write "
+            "'numpy=1.21', or {'pip': ['numpy==1.21']}."
         )
     lines = item["pip"]
     if lines is not None and (not isinstance(lines, list) or not all(isinstance(line, str) for line in lines)):
-        raise UserErrorException(f"{FIELD}: pip must be a list of lines of text, got {lines!r}. Write for instance ['numpy==1.21'].")
+        raise UserErrorException(
+            f"{FIELD}: pip must be a list of lines of text, got {masked(repr(lines))}. Write for instance ['numpy==1.21']."
+        )
 
 
 def _check_line(line: str) -> None:

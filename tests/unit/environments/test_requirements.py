@@ -170,3 +170,18 @@ def test_passwords_are_not_in_messages() -> None:
     with pytest.raises(UserErrorException) as caught:
         requirements.check(definition(pip=["--frobnicate https://me:hunter2@host/"]))
     assert "hunter2" not in caught.value.message and "'--frobnicate' is not known" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "dependency",
+    [
+        {"pip": "--index-url https://me:CANARY@h/s"},
+        {"pip": ["six", 1, "https://h/a.whl?sig=CANARY"]},
+        {"conda": ["https://me:CANARY@h/a.conda"]},
+        " --index-url https://me:CANARY@h/s",
+    ],
+)
+def test_a_message_shows_no_password(dependency: Any) -> None:
+    with pytest.raises(UserErrorException) as caught:
+        requirements.check(definition(dependency))
+    assert "CANARY" not in str(caught.value) and "****" in caught.value.message
