@@ -74,6 +74,17 @@ class Project:
         output = self.services.mlflows("run", str(self.write(*pip, **options)))
         return [line.split()[1] for line in output.splitlines() if line.startswith("RUN ")]
 
+    def submit_at_once(self, processes: int, *pip: str, **options: Any) -> list[str]:
+        """Ids of the runs that so many processes submit at the same time."""
+        command = [sys.executable, "-m", "mlflows", "run", str(self.write(*pip, **options))]
+        going = [
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for _ in range(processes)
+        ]
+        outputs = [process.communicate(timeout=240)[0] for process in going]
+        assert [process.returncode for process in going] == [0] * processes, outputs
+        return [line.split()[1] for output in outputs for line in output.splitlines() if line.startswith("RUN ")]
+
     def wait(self, *pip: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """What is printed while it is waited for."""
         return self.services.python("-m", "mlflows", "run", str(self.write(*pip, **options)), "wait")
@@ -133,6 +144,19 @@ def test_built_shown_and_kept(project: Project, services: Services, prefect: Res
     assert time.monotonic() - began < 30 and log_of(run_in(again.stdout)) == ""
 
 
+def test_an_edit_of_the_script_needs_no_build(project: Project, services: Services, tmp_path: Path) -> None:
+    wheel = str(make_wheel(tmp_path, "edited-lib"))
+    train = "import edited_lib, sys\nprint({!r}, edited_lib.VERSION, sys.prefix)\n"
+    outputs = []
+    for word in ("first", "second"):
+        done = project.wait(wheel, train=train.format(word), name="edited")
+        assert done.returncode == 0, done.stdout
+        outputs.append((run_in(done.stdout), next(line for line in done.stdout.splitlines() if line.startswith(f"{word} 1.0 "))))
+    (first, before), (second, after) = outputs
+    assert log_of(first).startswith("Building the environment") and log_of(second) == ""
+    assert before.removeprefix("first ") == after.removeprefix("second "), "another environment"
+
+
 def test_a_failed_build_says_why_wherever_one_looks(project: Project, services: Services, prefect: RestClient) -> None:
     done = project.wait("--no-index", "surely-not-there==1.0", name="broken")
     assert done.returncode == 1
@@ -164,7 +188,8 @@ def test_the_log_is_in_mlflow_while_the_build_goes_on_and_whole_at_its_end(
 
 def test_twenty_runs_of_one_new_environment(project: Project, services: Services, slow: tuple[str, Path], tmp_path: Path) -> None:
     path, gate = slow
-    runs = project.submit(path, times=20)
+    runs = project.submit_at_once(4, path, times=5)
+    assert len(set(runs)) == 20
     building(gate)
     until(lambda: all(log_of(run) for run in runs), 120)
     other = project.wait("azureml-core", train="print('not held up')\n")  # nothing to install
