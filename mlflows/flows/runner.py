@@ -47,6 +47,8 @@ DEPLOYMENT = "local"
 POLL_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30
 MOST_TRIES = 5
+SWITCH_SECONDS = 0.0005
+"""How long a thread waits for another one that computes; by default ten times that, at each answer of a server that a collector gets."""
 SCHEDULED, CANCELLING = "prefect.flow-run.Scheduled", "prefect.flow-run.Cancelling"
 
 logger = logging.getLogger("mlflows.runner")
@@ -317,6 +319,7 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(TAKEN)
+    sys.setswitchinterval(SWITCH_SECONDS)
     _quiet_console()
     run_in_thread(Runner().serve())
 
