@@ -90,6 +90,11 @@ def filled(text: str, resolve: Callable[[str], str]) -> str:
     return REFERENCE.sub(value, text)
 
 
+def in_path_or_query(line: str) -> bool:
+    """Whether a line refers to a secret in an address, elsewhere than as user and password: there uv's cache keeps it."""
+    return bool(REFERENCE.search(re.sub(r"://[^/]*@", "://", line).partition("://")[2]))
+
+
 def in_address(secret: str) -> str:
     """A secret as a part of an address; one that is an address stays."""
     return secret if secret.startswith(("http://", "https://")) else quote(secret, safe="")

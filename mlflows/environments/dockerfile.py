@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlflows.environments import conda_prefix, conda_solver, direct_urls, dockerignore, requirements, venv
+from mlflows.environments import conda_prefix, conda_solver, credentials, direct_urls, dockerignore, requirements, venv
 from mlflows.environments.conda_dependencies import DEFAULT_STRUCTURE_PYTHON, PYTHON_DEFAULT_VERSION
 from mlflows.environments.digest import NOT_A_PART
 from mlflows.environments.job_path import PTH_LINE, PTH_NAME
@@ -197,6 +197,8 @@ class _Steps:
             steps.append(f"{UV} venv --quiet --python {_python(requirements.python_request(definition))} {ENVIRONMENT}")
         if any(not line.startswith("-") or line.startswith("--editable") for line in kept):
             self._add_file(_REQUIREMENTS, _lines(kept))
+            if any(map(credentials.in_path_or_query, kept)):
+                steps.append("export UV_NO_CACHE=1")  # which every build of the engine can read
             steps.append(f"{install} {options}--requirement {_FILES}/{_REQUIREMENTS}")
             steps += self._masking(self._referred(kept))
         if not conda:

@@ -104,7 +104,8 @@ def _installed(
     """uv's exit code and output. It reads the lines from a pipe: what is secret in them is in no file and no command line."""
     told = "\n".join(revealed(line, resolve, work) for line in lines) + "\n"
     command = [uv(), "pip", "install", "--python", str(python), "--break-system-packages", *options, "-r", "-"]
-    return work.run(command, {**variables, **_index_of(lines, resolve, work)}, told, quiet)
+    uncached = {"UV_NO_CACHE": "1"} if any(map(credentials.in_path_or_query, lines)) else {}
+    return work.run(command, {**variables, **uncached, **_index_of(lines, resolve, work)}, told, quiet)
 
 
 def uv() -> str:

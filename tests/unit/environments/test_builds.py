@@ -303,8 +303,11 @@ class TestSecrets:
         assert made.run("import guarded; print(guarded.VERSION)") == "1.0"
         assert not files_with(store, CANARY) and CANARY not in made.output
 
-    def test_a_signature_in_the_address_of_a_wheel(self, build: Build, store: Path, tmp_path: Path) -> None:
-        """As every address of a blob ends, encoded: the server gets it as it was written, and the package keeps nothing of it."""
+    def test_a_signature_in_the_address_of_a_wheel(
+        self, build: Build, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As every address of a blob ends, encoded: the server gets it as it was written, neither package nor cache keeps it."""
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
         wheel = make_wheel(tmp_path / "wheels", "signed")
         with index(tmp_path / "wheels") as served:
             made = build(f"signed @ http://{served.address}/{wheel.name}?sv=1&sig={CANARY}%2F1%3D")
@@ -312,7 +315,7 @@ class TestSecrets:
         assert made.run("import signed; print(signed.VERSION)") == "1.0"
         (noted,) = store.rglob("direct_url.json")
         assert json.loads(noted.read_text())["url"].endswith(f"/{wheel.name}?sv=1&sig=****")
-        assert not files_with(store, CANARY) and CANARY not in made.output
+        assert not files_with(store, CANARY) and not files_with(tmp_path / "cache", CANARY) and CANARY not in made.output
 
     def test_a_signature_by_reference(self, build: Build, store: Path, tmp_path: Path) -> None:
         wheel = make_wheel(tmp_path / "wheels", "signed")

@@ -118,7 +118,9 @@ def test_what_is_noted_of_an_address_is_masked_in_the_step_that_installs() -> No
     (step,) = [part for part in recipe.dockerfile.split("RUN ") if "/requirements.txt" in part]
     masking = "/azureml-envs/mlflows/bin/python /opt/mlflows/environment/direct_urls.py /azureml-envs/mlflows SIG"
     assert step.index("/requirements.txt") < step.index(masking)
-    assert "direct_url.json" in text_of(recipe, "direct_urls.py")
+    assert "direct_url.json" in text_of(recipe, "direct_urls.py") and step.index("export UV_NO_CACHE=1") < step.index("/requirements.txt")
+    password = rendered(with_packages("-i https://me:{{prefect.blocks.secret.pw}}@example.org/simple", "six"))
+    assert "UV_NO_CACHE" not in password.dockerfile
     assert "direct_urls.py" not in rendered(with_packages("six")).dockerfile
 
 
