@@ -18,7 +18,7 @@ from mlflows.config.script_run_config import ScriptRunConfig, docker_of
 from mlflows.config.sections import DockerConfiguration, HistoryConfiguration
 from mlflows.config.source import check_script, check_source_directory
 from mlflows.environments import credentials
-from mlflows.environments.conda_dependencies import CondaDependencies
+from mlflows.environments.checks import check_types
 from mlflows.environments.element import nearest
 from mlflows.environments.environment import Environment, EnvironmentReference
 from mlflows.environments.requirements import localized
@@ -159,13 +159,9 @@ def _environment(environment: Environment | EnvironmentReference, folder: str, t
 
 def _check_environment(environment: Any) -> None:
     if not isinstance(environment, Environment):
-        raise UserErrorException(f"environment: expected an Environment, got {type(environment).__name__}: {environment!r}.")
-    dependencies = environment.python.conda_dependencies
-    if dependencies is not None and not isinstance(dependencies, CondaDependencies):
-        raise UserErrorException(
-            f"environment.python.conda_dependencies: expected CondaDependencies, got {type(dependencies).__name__}: {dependencies!r}. "
-            "Read a file with CondaDependencies('path')."
-        )
+        shown = credentials.masked(repr(environment))
+        raise UserErrorException(f"environment: expected an Environment, got {type(environment).__name__}: {shown}.")
+    check_types(environment)
     if environment.r is not None:
         raise UserErrorException("environment.r: R environments are not available. Set it to None.")
 

@@ -12,6 +12,7 @@ from mlflows.config.distribution import set_distribution
 from mlflows.config.run_configuration import DEFAULT_ENVIRONMENT_NAME, EnvironmentDefinition, RunConfiguration
 from mlflows.config.sections import DataReferenceConfiguration, DockerConfiguration
 from mlflows.environments.environment import Environment, EnvironmentReference
+from mlflows.environments.sections import DockerSection
 from mlflows.exceptions import RunConfigurationException, UserErrorException
 from mlflows.spec import MAX_DURATION_SECONDS_DEFAULT
 
@@ -113,7 +114,7 @@ class ScriptRunConfig:
 def docker_of(environment: Any) -> DockerConfiguration:
     """Container settings from their older place, ``environment.docker``."""
     docker = getattr(environment, "docker", None)
-    if docker is None:
+    if not isinstance(docker, DockerSection):  # a value of another type is told by freeze
         return DockerConfiguration()
     result = DockerConfiguration(bool(docker.enabled), docker.shared_volumes, docker.arguments)
     result.shm_size = docker.shm_size or result.shm_size

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlflows.environments import builds, credentials, dockerfile, image, requirements
 from mlflows.environments.build_details import DockerImageDetails, ImageBuildDetails
+from mlflows.environments.checks import check_types
 from mlflows.environments.digest import content_of
 from mlflows.environments.engine import Engine
 from mlflows.environments.image_registry import Registry
@@ -127,6 +128,7 @@ def prepared(environment: Environment, workspace: Workspace, folder: str | None 
     Raises:
         UserErrorException: the definition cannot be right; there is no such block for the registry.
     """
+    check_types(environment)
     definition, taken = credentials.taken_out(requirements.localized(environment._serialize_to_dict(), folder or os.getcwd()))
     requirements.check(definition)
     settings = workspace._container_registry()

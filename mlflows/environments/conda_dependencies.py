@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mlflows.environments.credentials import masked, masked_definition
+from mlflows.environments.files import beside, read_text
 from mlflows.exceptions import UserErrorException
 
 CPU = "cpu"
@@ -43,6 +44,10 @@ class CondaDependencies:
             UserErrorException: the file is not a conda specification: not a YAML mapping, or with keys that conda does not know.
         """
         if conda_dependencies_file_path is not None:
+            if not isinstance(conda_dependencies_file_path, (str, os.PathLike)):
+                raise UserErrorException(
+                    f"conda_dependencies_file_path: expected a path, got {conda_dependencies_file_path!r}. Give the path of a conda file."
+                )
             structure = _read_specification(conda_dependencies_file_path)
         elif _underlying_structure is not None:
             structure = copy.deepcopy(dict(_underlying_structure))
@@ -65,12 +70,14 @@ class CondaDependencies:
         ``pin_sdk_version`` has nothing to pin: ``azureml-*`` packages are not installed.
 
         Raises:
-            UserErrorException: a package starts with ``-`` or is not a string.
+            UserErrorException: a package starts with ``-`` or is not a string; the version of python is none.
         """
         result = CondaDependencies()
         result.set_python_version(python_version)
         if pip_packages is not None:
             result.set_pip_requirements([])
+        if not isinstance(pip_indexurl, (str, type(None))):
+            raise UserErrorException(f"pip_indexurl: expected an address, got {pip_indexurl!r}. Give for instance '{_INDEX_URL}'.")
         if pip_indexurl:
             result.set_pip_index_url(pip_indexurl)
         for package in _listed(conda_packages, "conda_packages"):
@@ -131,7 +138,13 @@ class CondaDependencies:
         return None
 
     def set_python_version(self, version: str) -> None:
-        """Ask for a version of python, in the place of the one there was."""
+        """Ask for a version of python, in the place of the one there was.
+
+        Raises:
+            UserErrorException: it is no version.
+        """
+        if isinstance(version, bool) or not isinstance(version, (str, int, float)):
+            raise UserErrorException(f"python_version: expected a string, got {version!r}. Write for instance '3.10'.")
         entry = f"python={version}" if str(version)[:1] not in "=<>!~" else f"python{version}"
         dependencies = self._dependencies()
         for index, item in enumerate(dependencies):
@@ -359,11 +372,16 @@ def _default_structure() -> dict[str, Any]:
 def _read_specification(path: str | os.PathLike[str]) -> Any:
     import yaml
 
-    with open(path, encoding="utf-8") as file:
-        try:
-            return yaml.safe_load(file)
-        except yaml.YAMLError as error:
-            raise UserErrorException(f"{os.fspath(path)} is not YAML: {error}. Give a conda specification file.", error) from error
+    try:
+        found = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UserErrorException(f"{os.fspath(path)} is not YAML: {error}. Give a conda specification file.", error) from error
+    dependencies = found.get("dependencies") if isinstance(found, dict) else None
+    for item in dependencies if isinstance(dependencies, list) else ():
+        if isinstance(item, dict) and isinstance(item.get("pip"), list):  # conda looks for files beside this one
+            folder = os.path.dirname(path)
+            item["pip"] = [beside(line, folder) if isinstance(line, str) else line for line in item["pip"]]
+    return found
 
 
 def _check_structure(structure: Any, path: str | os.PathLike[str] | None) -> None:
@@ -397,6 +415,8 @@ def _listed(values: Iterable[str] | None, field: str) -> list[str]:
     if isinstance(values, str):
         shown = masked(values)
         raise UserErrorException(f"{field}: expected a list of names, got the string {shown!r}. Write [{shown!r}].")
+    if values is not None and not isinstance(values, Iterable):
+        raise UserErrorException(f"{field}: expected a list of names, got {values!r}. Write for instance ['numpy'].")
     return list(values or [])
 
 

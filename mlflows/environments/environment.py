@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from mlflows.environments import credentials
+from mlflows.environments import credentials, requirements
+from mlflows.environments.checks import check_instance, check_path, check_text, check_types
 from mlflows.environments.conda_dependencies import PYTHON_DEFAULT_VERSION, CondaDependencies
 from mlflows.environments.element import Element
+from mlflows.environments.files import read_text
 from mlflows.environments.sections import (
     DEFAULT_CPU_IMAGE,
     DEFAULT_GPU_IMAGE,
@@ -113,12 +115,13 @@ class Environment(Element):
             A copy with the version: the newest one's if nothing has changed since, else the next whole number.
 
         Raises:
-            UserErrorException: the name begins with ``AzureML`` or is empty; not a workspace.
+            UserErrorException: the name begins with ``AzureML`` or is empty; a value is of the wrong type; not a workspace.
             ServiceException: the Prefect server refuses, or does not answer.
         """
         from mlflows.environments import registry  # here and below: 2 ms that a submit does without
 
         client = _prefect_of(workspace)
+        check_types(self)
         definition, secrets = credentials.taken_out(self._serialize_to_dict())
         version = registry.register(client, definition, self.name or "", secrets)
         registered = copy.deepcopy(self)
@@ -246,7 +249,7 @@ class Environment(Element):
 
         Raises:
             FileNotFoundError: one of the files does not exist.
-            UserErrorException: both files of packages are given.
+            UserErrorException: both files of packages are given; an argument is of the wrong type.
         """
         environment = _with_packages(name, conda_specification, pip_requirements)
         environment.docker.base_dockerfile = _dockerfile_text(dockerfile)
@@ -264,11 +267,13 @@ class Environment(Element):
 
         Raises:
             FileNotFoundError: a file does not exist.
-            UserErrorException: both files of packages are given.
+            UserErrorException: both files of packages are given; an argument is of the wrong type.
         """
         environment = _with_packages(name, conda_specification, pip_requirements)
+        check_text("image", image, "the name of an image", "Give for instance 'python:3.11-slim'.")
         environment.docker.base_image = image
         if container_registry is not None:
+            check_instance("container_registry", container_registry, ContainerRegistry, "Set its address, username and password.")
             environment.docker.base_image_registry = container_registry
         return environment
 
@@ -297,6 +302,7 @@ class Environment(Element):
             UserErrorException: it is not a conda specification.
         """
         environment = Environment(name)
+        check_path("file_path", file_path, "Give the path of a conda specification file.")
         dependencies = CondaDependencies(file_path)
         if dependencies.get_python_version() is None and "python" not in dependencies.conda_packages:
             logger.warning("%s does not ask for python: %s is added.", os.fspath(file_path), PYTHON_DEFAULT_VERSION)
@@ -309,10 +315,11 @@ class Environment(Element):
         """From an environment of this machine's conda; None, and a printed sentence, without conda or the environment."""
         from mlflows.environments.conda import export_environment
 
+        environment = Environment(name)
+        check_text("conda_environment_name", conda_environment_name, "a string", "Give one of those that `conda env list` shows.")
         specification = export_environment(conda_environment_name)
         if specification is None:
             return None
-        environment = Environment(name)
         environment.python.conda_dependencies = CondaDependencies(_underlying_structure=specification)
         return environment
 
@@ -321,12 +328,16 @@ class Environment(Element):
         """From a requirements.txt, on python 3.8.13; files it includes by ``-r`` are put in their place.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: there is no such file, or one that it includes is not there.
+            UserErrorException: a file is no text, or includes itself; an argument is of the wrong type.
         """
         environment = Environment(name)
         dependencies = CondaDependencies()
+        check_path("file_path", file_path, "Give the path of a requirements.txt.")
+        if pip_version is not None:
+            check_text("pip_version", pip_version, "a version of pip", "Give for instance '23.3'.")
         dependencies.add_conda_package(f"pip={pip_version}" if pip_version else "pip")
-        dependencies.set_pip_requirements(_requirement_lines(os.fspath(file_path)))
+        dependencies.set_pip_requirements(requirements.lines_of_file(os.fspath(file_path)))
         environment.python.conda_dependencies = dependencies
         return environment
 
@@ -336,10 +347,15 @@ class Environment(Element):
         Raises:
             FileExistsError: the folder exists and ``overwrite`` is not set.
         """
+        check_path("path", path, "Give the folder to write.")
+        check_types(self)
         os.makedirs(path, exist_ok=overwrite)
         definition = self._serialize_to_dict()
-        if definition["python"].pop("condaDependencies", None) is not None and self.python.conda_dependencies is not None:
+        definition["python"].pop("condaDependencies", None)
+        if self.python.conda_dependencies is not None:
             self.python.conda_dependencies.save_to_file(path, CONDA_FILE)
+        else:
+            _write_text(os.path.join(path, CONDA_FILE), None)
         _write_text(os.path.join(path, DOCKERFILE), definition["docker"].pop("baseDockerfile"))
         _write_text(os.path.join(path, DEFINITION_FILE), json.dumps(definition, indent=4))
 
@@ -351,12 +367,14 @@ class Environment(Element):
             FileNotFoundError: there is no such folder, or no ``azureml_environment.json`` in it.
             UserErrorException: a file is not what it should be.
         """
+        check_path("path", path, "Give the folder that save_to_directory wrote.")
         environment = Environment._deserialize(_read_definition(os.path.join(path, DEFINITION_FILE)))
         conda_file, dockerfile = os.path.join(path, CONDA_FILE), os.path.join(path, DOCKERFILE)
         if os.path.isfile(conda_file):
             environment.python.conda_dependencies = CondaDependencies(conda_file)
         if os.path.isfile(dockerfile):
-            environment.docker.base_dockerfile = _read_text(dockerfile)
+            environment.docker.base_dockerfile = read_text(dockerfile)
+        check_types(environment)
         return environment
 
     @classmethod
@@ -366,7 +384,12 @@ class Environment(Element):
         return environment
 
     def __str__(self) -> str:
-        """The definition as JSON, with ``****`` for passwords and tokens."""
+        """The definition as JSON, with ``****`` for passwords and tokens.
+
+        Raises:
+            UserErrorException: an attribute has a value of another type than its own.
+        """
+        check_types(self)
         return json.dumps(credentials.masked_definition(self._serialize_to_dict()), indent=4, default=str)
 
     def __repr__(self) -> str:
@@ -429,8 +452,10 @@ def _with_packages(
             f"conda_specification and pip_requirements: both are given ({conda_specification}, {pip_requirements}). Give one of them."
         )
     if conda_specification:
+        check_path("conda_specification", conda_specification, "Give the path of a conda specification file.")
         return Environment.from_conda_specification(name, conda_specification)
     if pip_requirements:
+        check_path("pip_requirements", pip_requirements, "Give the path of a requirements.txt.")
         return Environment.from_pip_requirements(name, pip_requirements)
     environment = Environment(name)
     environment.python.user_managed_dependencies = True
@@ -438,41 +463,26 @@ def _with_packages(
 
 
 def _dockerfile_text(dockerfile: str | os.PathLike[str]) -> str:
+    check_path("dockerfile", dockerfile, "Give the path of a Dockerfile, or its text.")
     text = os.fspath(dockerfile)
     is_text = isinstance(dockerfile, str) and "\n" in text or text.lstrip().upper().startswith(("FROM ", "ARG ", "#"))
-    return text if is_text else _read_text(text)
-
-
-def _requirement_lines(path: str) -> list[str]:
-    lines: list[str] = []
-    for line in _read_text(path).replace("\\\n", " ").splitlines():
-        line = line.split(" #")[0].strip()
-        if not line or line.startswith("#"):
-            continue
-        option, _, included = line.partition(" ")
-        if option in ("-r", "--requirement"):
-            lines += _requirement_lines(os.path.join(os.path.dirname(path), included.strip()))
-        else:
-            lines.append(line)
-    return lines
+    return text if is_text else read_text(text)
 
 
 def _read_definition(path: str) -> dict[str, Any]:
     try:
-        found = json.loads(_read_text(path))
-    except ValueError as error:  # not JSON, or not UTF-8
+        found = json.loads(read_text(path))
+    except ValueError as error:
         raise UserErrorException(f"{path} is not JSON: {error}. Correct it, or write it anew with save_to_directory.", error) from error
     if not isinstance(found, dict):
         raise UserErrorException(f"{path} is not an environment: expected an object with name, python and docker, got {found!r:.80}.")
     return found
 
 
-def _read_text(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
 def _write_text(path: str, text: str | None) -> None:
+    """Write a file; without a text there is none, also none of before."""
     if text is not None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
+    elif os.path.lexists(path):
+        os.unlink(path)

@@ -8,13 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from mlflows.environments.conda_dependencies import CondaDependencies, conda_name, pip_name
+from mlflows.environments import files
+from mlflows.environments.conda_dependencies import (
+    DEFAULT_STRUCTURE_PYTHON,
+    PYTHON_DEFAULT_VERSION,
+    CondaDependencies,
+    conda_name,
+    pip_name,
+)
 from mlflows.environments.credentials import masked
 from mlflows.exceptions import UserErrorException
 
 FIELD = "environment.python.conda_dependencies"
 OLDEST_PYTHON = (3, 6)
 """What runs beside a script needs it."""
+PYTHON_BY_DEFAULT = frozenset({DEFAULT_STRUCTURE_PYTHON, PYTHON_DEFAULT_VERSION})
+"""What SDK v1 asks for where a person does not."""
 PART_OF_ANY_PYTHON = frozenset({"python", "pip", "setuptools", "wheel"})
 
 IN_THE_FILE = {
@@ -117,7 +126,7 @@ def python_request(definition: Mapping[str, Any]) -> str | None:
 def option_of(line: str) -> tuple[str, str]:
     """An option line as name and value: ``-f x``, ``--find-links=x`` and ``--find-links x`` are the same."""
     name, separator, value = line.partition("=") if re.match(r"--[\w-]+=", line) else line.partition(" ")
-    if not separator and re.match(r"-[ifce]\S", line):
+    if not separator and re.match(r"-[ifcer]\S", line):
         name, value = line[:2], line[2:]
     return name, value.strip()
 
@@ -240,11 +249,33 @@ def _expanded(lines: Sequence[str], folder: str) -> Iterator[str]:
         if name not in ("-r", "--requirement") or not os.path.isfile(path):
             yield line
             continue
-        base = os.path.dirname(path)
-        with open(path, encoding="utf-8") as file:
-            inner = [_without_comment(part) for part in file.read().replace("\\\n", " ").splitlines()]
-        # pip finds a file that a requirement file names beside that file, a package from where it runs
-        yield from _expanded([_absolute(part, base) for part in inner if part], base)
+        try:
+            # a package is looked for from here, as pip does, or beside the file
+            yield from (_absolute(part, os.path.dirname(path)) for part in lines_of_file(path))
+        except FileNotFoundError as error:
+            raise UserErrorException(
+                f"{FIELD}: {path} includes {error.filename}, which is not there. Give the path of a file on this machine.", error
+            ) from error
+
+
+def lines_of_file(path: str, _within: tuple[str, ...] = ()) -> Iterator[str]:
+    """The lines of a requirement file, with those of the files it includes in their place; what ``-r`` and ``-c`` name lies beside it.
+
+    Raises:
+        FileNotFoundError: there is no such file, or one that it includes is not there.
+        UserErrorException: one cannot be read, is no text, or includes itself.
+    """
+    real, folder = os.path.realpath(path), os.path.dirname(path)
+    if real in _within:
+        circle = " -> ".join([*_within[_within.index(real) :], real])
+        raise UserErrorException(f"{path} includes itself by -r: {circle}. Remove one of these lines.")
+    for line in files.read_text(path).replace("\\\n", " ").splitlines():
+        line = _without_comment(line)
+        name, value = option_of(line)
+        if name in ("-r", "--requirement") and "://" not in value:
+            yield from lines_of_file(os.path.join(folder, os.path.expanduser(value)), (*_within, real))
+        elif line:
+            yield files.beside(line, folder)
 
 
 def _is_ours(requirement: str) -> bool:

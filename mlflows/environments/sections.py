@@ -126,8 +126,12 @@ class DockerBuildContext(Element):
         """The folder ``path`` on this machine, read when the image is built; ``workspace`` is not needed for it.
 
         Raises:
-            UserErrorException: there is no such folder, or no Dockerfile in it.
+            UserErrorException: there is no such folder, or no Dockerfile in it; one of them is no path.
         """
+        paths = {"path": (path, "the folder with the Dockerfile"), "dockerfile_path": (dockerfile_path, "its path in the folder")}
+        for field, (value, remedy) in paths.items():
+            if not isinstance(value, (str, os.PathLike)):
+                raise UserErrorException(f"{field}: expected a path, got {value!r}. Give {remedy}.")
         folder = os.path.abspath(path)
         if not os.path.isdir(folder):
             raise UserErrorException(f"path: {folder} is not a folder. Give the folder with the Dockerfile.")

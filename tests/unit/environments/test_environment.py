@@ -151,6 +151,16 @@ def test_folder_round_trip(tmp_path: Path) -> None:
     environment.save_to_directory(tmp_path / "saved", overwrite=True)
 
 
+def test_what_is_saved_over_another_leaves_nothing_of_it(tmp_path: Path) -> None:
+    former, other = Environment("former"), Environment("other")
+    former.docker.base_dockerfile = "FROM a\n"
+    other.python.conda_dependencies = None
+    for environment in (former, other):
+        environment.save_to_directory(tmp_path, overwrite=True)
+    assert os.listdir(tmp_path) == ["azureml_environment.json"]
+    assert Environment.load_from_directory(tmp_path).docker.base_image == DEFAULT_CPU_IMAGE
+
+
 def test_loading_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="azureml_environment.json"):
         Environment.load_from_directory(tmp_path)
