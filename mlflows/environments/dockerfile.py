@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflows.environments import conda_prefix, conda_solver, credentials, direct_urls, dockerignore, requirements, venv
-from mlflows.environments.conda_dependencies import DEFAULT_STRUCTURE_PYTHON, PYTHON_DEFAULT_VERSION
-from mlflows.environments.digest import NOT_A_PART
+from mlflows.environments.digest import not_a_part
 from mlflows.environments.job_path import PTH_LINE, PTH_NAME
 from mlflows.exceptions import UserErrorException
 
@@ -111,6 +110,7 @@ class Recipe:
         Raises:
             UserErrorException: it holds something, or is none.
         """
+        import functools
         import shutil
 
         if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
@@ -124,7 +124,7 @@ class Recipe:
             elif content.is_symlink():
                 target.symlink_to(content.readlink())
             elif content.is_dir():
-                shutil.copytree(content, target, symlinks=True, ignore=shutil.ignore_patterns(*NOT_A_PART, "*.egg-info"))
+                shutil.copytree(content, target, symlinks=True, ignore=functools.partial(not_a_part, content))
             else:
                 shutil.copy2(content, target)
         (folder / "Dockerfile").write_text(self.dockerfile, encoding="utf-8", errors="surrogateescape")
@@ -194,7 +194,7 @@ class _Steps:
             self._conda(definition)
         steps, install = _index_of(lines), f"{UV} pip install --compile-bytecode --python {PYTHON}"
         if not conda:
-            steps.append(f"{UV} venv --quiet --python {_python(requirements.python_request(definition))} {ENVIRONMENT}")
+            steps += _venv(requirements.python_request(definition))
         if any(not line.startswith("-") or line.startswith("--editable") for line in kept):
             self._add_file(_REQUIREMENTS, _lines(kept))
             if any(map(credentials.in_path_or_query, kept)):
@@ -366,9 +366,16 @@ def _last_stage(dockerfile: str) -> tuple[str, str]:
     return image, user
 
 
+def _venv(request: str | None) -> list[str]:
+    """An empty environment; the log says so where its python is another than the one asked for."""
+    told = f"python {request} is what SDK v1 asks for where nobody does: the image's own is used, $(python3 --version)"
+    make = f"{UV} venv --quiet --python {_python(request)} {ENVIRONMENT}"
+    return [f'echo "{told}"', make] if request in requirements.PYTHON_BY_DEFAULT else [make]
+
+
 def _python(request: str | None) -> str:
     """What uv is asked for: the image's own python where none is asked for but by default, else one of this minor version."""
-    if request is None or request in (PYTHON_DEFAULT_VERSION, DEFAULT_STRUCTURE_PYTHON):
+    if request is None or request in requirements.PYTHON_BY_DEFAULT:
         return '"$(command -v python3)"'
     wanted = requirements.conditions(request)
     if len(wanted) == 1 and wanted[0][0] in ("=", "=="):

@@ -12,6 +12,7 @@ import pytest
 
 from mlflows.environments.digest import digest
 from mlflows.environments.environment import Environment
+from mlflows.exceptions import UserErrorException
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -175,3 +176,38 @@ def test_an_image_has_more_to_it(definition: dict[str, Any], tmp_path: Path) -> 
     assert after != before
     os.chmod(context / "kept.txt", 0o755)
     assert changed(**docker)[1] != after
+
+
+def test_a_project_in_an_image_is_what_it_holds_wherever_it_lies(definition: dict[str, Any], tmp_path: Path) -> None:
+    digests = []
+    for place, text in (("here", "1"), ("there", "1"), ("here", "2")):
+        project = tmp_path / place / "project"
+        project.mkdir(parents=True, exist_ok=True)
+        (project / "pyproject.toml").write_text("")
+        (project / "code.py").write_text(text)
+        pip(definition)[3] = f"-e {project}"
+        digests.append(digest(definition, "image"))
+    assert digests[0] == digests[1], "where it lies does not count"
+    assert digests[0] != digests[2], "an edit does: the source is copied"
+
+
+def test_build_is_left_out_at_the_root_of_a_project_only(definition: dict[str, Any], tmp_path: Path) -> None:
+    for folder in ("build", "mine/build"):
+        (tmp_path / "project" / folder).mkdir(parents=True)
+    pip(definition)[3] = str(tmp_path / "project")
+    before = digest(definition, "venv")
+    (tmp_path / "project" / "build" / "made.py").write_text("1")
+    assert digest(definition, "venv") == before
+    (tmp_path / "project" / "mine" / "build" / "code.py").write_text("1")
+    assert digest(definition, "venv") != before
+
+
+@pytest.mark.parametrize("name", ["a-1-py3-none-any.whl", "project"])
+def test_a_file_that_cannot_be_read(definition: dict[str, Any], tmp_path: Path, name: str) -> None:
+    (tmp_path / "project").mkdir()
+    unreadable = tmp_path / "project" / "code.py" if name == "project" else tmp_path / name
+    unreadable.unlink(missing_ok=True)
+    unreadable.symlink_to("/proc/self/mem")  # for root, too
+    pip(definition)[3] = str(tmp_path / name)
+    with pytest.raises(UserErrorException, match=f"environment: {unreadable} cannot be read: .*Let this user read it, or leave it out"):
+        digest(definition, "venv")

@@ -191,7 +191,7 @@ def test_conda_packages_are_solved_in_the_build() -> None:
 
 def test_conda_packages_are_kept_between_builds_unless_their_addresses_are_secret() -> None:
     definition = with_packages(conda=("numpy",))
-    assert "export RATTLER_CACHE_DIR=/var/cache/mlflows/rattler" in rendered(definition).dockerfile
+    assert "export RATTLER_CACHE_DIR=/var/cache/mlflows/rattler XDG_CACHE_HOME=/var/cache/mlflows;" in rendered(definition).dockerfile
     assert "export RATTLER_CACHE_DIR=/tmp/mlflows/" in rendered(definition, buildkit=False).dockerfile
     definition["python"]["condaDependencies"]["channels"] = ["https://example.org/t/{{prefect.blocks.secret.channel}}/team"]
     assert "export RATTLER_CACHE_DIR=/tmp/mlflows/" in rendered(definition).dockerfile
@@ -321,3 +321,20 @@ def test_python_of_an_image() -> None:
     assert dockerfile.python_of(definition_of(environment)) == "python"
     environment.python.interpreter_path = "/opt/conda/bin/python"
     assert dockerfile.python_of(definition_of(environment)) == "/opt/conda/bin/python"
+
+
+def test_a_project_is_copied_with_a_package_called_build(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for folder in ("mine/build", "build", "mine/__pycache__", ".git", "mine.egg-info"):
+        (project / folder).mkdir(parents=True)
+        (project / folder / "code.py").write_text("")
+    rendered(with_packages(f"-e {project}")).write(tmp_path / "context")
+    copied = tmp_path / "context" / ".mlflows" / "files" / "0" / "project"
+    assert [str(path.relative_to(copied)) for path in copied.rglob("*.py")] == ["mine/build/code.py"]
+
+
+def test_the_log_says_that_the_images_own_python_is_used() -> None:
+    text = rendered(with_packages("six")).dockerfile
+    told = "python 3.8.13 is what SDK v1 asks for where nobody does: the image's own is used, $(python3 --version)"
+    assert f'echo "{told}";' in text and text.index(told) < text.index("uv venv")
+    assert "the image's own" not in rendered(with_packages("six", python="3.9.7")).dockerfile
