@@ -44,21 +44,22 @@ def build(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) ->
     solve(work, definition, resolve)
     target = interpreter_in(work.folder)
     if not target.exists():
-        raise EnvironmentBuildError(f"the package python of {', '.join(channels_of(definition))} has no bin/python. Use another channel.")
+        named = ", ".join(channels_of(definition, work.environment))
+        raise EnvironmentBuildError(f"the package python of {named} has no bin/python. Use another channel.")
     add_pip_packages(work, definition, resolve)
     return target
 
 
 def solve(work: Work, definition: Mapping[str, Any], resolve: Resolve | None) -> None:
     """Solve the conda packages, and link them into ``prefix/``; errors as build's."""
-    specs, channels = specs_of(definition), channels_of(definition)
+    specs, channels = specs_of(definition), channels_of(definition, work.environment)
     work.say(f"Solving {', '.join(specs)} from {', '.join(channels)}")
     secrets: list[str] = []
     asked = {
         "prefix": str(work.folder / FOLDER),
         "channels": [venv.revealed(channel, _noting(resolve, secrets), work) for channel in channels],
         "specs": specs,
-        "alias": channel_alias(),
+        "alias": channel_alias(work.environment),
         "hidden": secrets,
     }
     source = str(Path(__file__).parents[2])
@@ -82,28 +83,28 @@ def specs_of(definition: Mapping[str, Any]) -> list[str]:
     return specs if any(conda_name(spec) == "python" for spec in specs) else ["python", *specs]
 
 
-def channel_alias() -> str:
+def channel_alias(environment: Mapping[str, str] = os.environ) -> str:
     """Where channels are that are given by name."""
-    return str(_setting("channel_alias") or "https://conda.anaconda.org/")
+    return str(_setting("channel_alias", environment) or "https://conda.anaconda.org/")
 
 
-def channels_of(definition: Mapping[str, Any]) -> list[str]:
+def channels_of(definition: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> list[str]:
     """Channels as addresses or names, the strongest first; ``defaults`` is what conda is configured to mean by it."""
     found: list[str] = []
-    for channel in requirements.channels(definition) or _setting("channels") or DEFAULT_CHANNELS:
+    for channel in requirements.channels(definition) or _setting("channels", environment) or DEFAULT_CHANNELS:
         if channel in ("defaults", "default"):
-            found += _setting("default_channels") or _DEFAULTS
+            found += _setting("default_channels", environment) or _DEFAULTS
         elif channel != "nodefaults":
             found.append(channel)
     return list(dict.fromkeys(found))
 
 
-def _setting(name: str) -> Any:
+def _setting(name: str, environment: Mapping[str, str]) -> Any:
     """A setting of conda's, from its variable or the person's ``.condarc``; None if there is none."""
-    value = os.environ.get(f"CONDA_{name.upper()}")
+    value = environment.get(f"CONDA_{name.upper()}")
     if value:
         return value if name == "channel_alias" else value.split(",")
-    path = Path(os.environ.get("CONDARC") or Path.home() / ".condarc")
+    path = Path(environment.get("CONDARC") or Path(environment.get("HOME") or Path.home()) / ".condarc")
     if not path.is_file():
         return None
     import yaml  # only where conda is configured

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 _QUERY = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
@@ -31,12 +31,12 @@ def own() -> Python:
     return Python(path, tuple(sys.version_info[:3]))
 
 
-def installed() -> list[Python]:
-    """This process's own first, then uv's, pyenv's and those on PATH, the newest first."""
+def installed(environment: Mapping[str, str] = os.environ) -> list[Python]:
+    """This process's own first, then uv's, pyenv's and those on PATH, the newest first; where these are, the variables say."""
     first = own()
     seen = {os.path.realpath(first.path)}
     found = []
-    for path in _candidates():
+    for path in _candidates(environment):
         real = os.path.realpath(path)
         if real in seen:
             continue
@@ -47,12 +47,13 @@ def installed() -> list[Python]:
     return [first, *sorted(found, key=lambda python: python.version, reverse=True)]
 
 
-def _candidates() -> Iterator[str]:
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    managed = os.environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")
-    pyenv = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+def _candidates(environment: Mapping[str, str]) -> Iterator[str]:
+    home = environment.get("HOME") or os.path.expanduser("~")
+    data = environment.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
+    managed = environment.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")
+    pyenv = os.path.join(environment.get("PYENV_ROOT") or os.path.join(home, ".pyenv"), "versions")
     folders = [*glob.glob(os.path.join(managed, "cpython-*", "bin")), *glob.glob(os.path.join(pyenv, "*", "bin"))]
-    folders += [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/local/bin", "/usr/bin"]
+    folders += [*environment.get("PATH", os.defpath).split(os.pathsep), "/usr/local/bin", "/usr/bin"]
     for folder in folders:
         if not folder or os.path.basename(folder) == "shims" or os.path.exists(os.path.join(folder, "..", "pyvenv.cfg")):
             continue

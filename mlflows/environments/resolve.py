@@ -44,7 +44,7 @@ def resolve_interpreter(spec: EnvironmentSpec) -> str | None:
         _refuse_without_solver(spec.definition)
         return None
     if not python.get("userManagedDependencies"):
-        logger.info("Environment %r has nothing to install: the script runs on %s.", spec.name, sys.executable)
+        _tell_python(spec)
         return sys.executable
     path = python.get("interpreterPath") or "python"
     return sys.executable if path == "python" else _checked(path)
@@ -64,6 +64,40 @@ def needs_build(definition: Mapping[str, Any]) -> bool:
         return False
     requirements.check_form(definition)
     return bool(requirements.packages_to_install(python.get("condaDependencies") or {}))
+
+
+def _tell_python(spec: EnvironmentSpec) -> None:
+    """Which python it is that nothing is installed into, and whether it is the one asked for."""
+    request, own = requirements.python_request(spec.definition), "{}.{}.{}".format(*sys.version_info)
+    if request is None or _is_met(request):
+        logger.info("Environment %r has nothing to install: the script runs on %s.", spec.name, sys.executable)
+    elif request in requirements.PYTHON_BY_DEFAULT:
+        logger.info(
+            "Environment %r has nothing to install: the script runs on %s, python %s (%s is what SDK v1 asks for where nobody does).",
+            spec.name,
+            sys.executable,
+            own,
+            request,
+        )
+    else:
+        logger.warning(
+            "Environment %r asks for python %s and has nothing to install: the script runs on %s, python %s. Name a package, and the "
+            "python asked for is used.",
+            spec.name,
+            request,
+            sys.executable,
+            own,
+        )
+
+
+def _is_met(request: str) -> bool:
+    """Whether this python is the one asked for, at least by its minor version."""
+    own = sys.version_info[:3]
+    try:
+        wanted = requirements.conditions(request)
+    except UserErrorException:
+        return False
+    return requirements.satisfies(own, wanted) or any(operator in ("=", "==") and version[:2] == own[:2] for operator, version in wanted)
 
 
 def _refuse_image(spec: EnvironmentSpec) -> None:

@@ -161,7 +161,7 @@ def revealed(line: str, resolve: Resolve | None, work: Work) -> str:
 
 def _make(work: Work, request: str | None, folder: Path, variables: Mapping[str, str]) -> None:
     """An empty environment."""
-    for python, note in _choices(request):
+    for python, note in _choices(request, work.environment):
         work.say(note)
         source = [python] if os.path.isabs(python) else [python, "--managed-python"]
         quick = {} if os.path.isabs(python) else {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": CONNECT_SECONDS}
@@ -172,13 +172,13 @@ def _make(work: Work, request: str | None, folder: Path, variables: Mapping[str,
         if os.path.isabs(python):
             raise EnvironmentBuildError(f"{requirements.FIELD}: no environment can be made of {python}: {reason_of(output)}")
         work.say(f"Python {python} cannot be had: {reason_of(output)}")
-    there = ", ".join(dict.fromkeys(".".join(map(str, python.version)) for python in pythons.installed()))
+    there = ", ".join(dict.fromkeys(".".join(map(str, python.version)) for python in pythons.installed(work.environment)))
     raise EnvironmentBuildError(
         f"{requirements.FIELD}: python {request} is not on this machine and cannot be fetched. There are {there}. {_REMEDY_FOR_PYTHON}"
     )
 
 
-def _choices(request: str | None) -> list[tuple[str, str]]:
+def _choices(request: str | None, environment: Mapping[str, str]) -> list[tuple[str, str]]:
     """What uv is asked for, one after another, and why: the path of a python, or a version that uv is to fetch."""
     own = pythons.own()
     if request is None:
@@ -186,7 +186,7 @@ def _choices(request: str | None) -> list[tuple[str, str]]:
     wanted = requirements.conditions(request)
     if requirements.satisfies(own.version, wanted):
         return [(own.path, f"Python {own}")]
-    there = pythons.installed()
+    there = pythons.installed(environment)
     exact = [python for python in there if requirements.satisfies(python.version, wanted)]
     if exact:
         return [(exact[0].path, f"Python {exact[0]}")]
@@ -198,6 +198,8 @@ def _choices(request: str | None) -> list[tuple[str, str]]:
         if len(choices) == 1:
             minor = ".".join(map(str, version[:2]))
             choices.append((minor, f"Python {request} cannot be had: fetching the newest {minor}"))
+            if request in requirements.PYTHON_BY_DEFAULT:
+                choices.append((own.path, f"Python {own} is used in the place of {request}, which SDK v1 asks for where nobody does"))
     return choices
 
 

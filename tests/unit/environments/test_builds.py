@@ -151,6 +151,34 @@ class TestWhatIsBuilt:
         assert f"is used in the place of {PYTHON}.{absent}, which is not on this machine" in made.output
         assert made.run("import sys; print('%d.%d' % sys.version_info[:2])") == PYTHON
 
+    @pytest.mark.parametrize("wanted", ["3.8.13", "3.10.18"])
+    def test_what_nobody_chose_is_no_reason_to_fail(self, build: Build, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        own = pythons.own()
+        if wanted.startswith(f"{PYTHON}."):
+            pytest.skip("this python is one of that minor version")
+        monkeypatch.setattr(pythons, "installed", lambda environment: [own])
+        monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+        made = build("six", python=wanted)
+        assert made.run("import six, sys; print('%d.%d' % sys.version_info[:2])") == PYTHON
+        assert f"Python {own} is used in the place of {wanted}, which SDK v1 asks for where nobody does\n" in made.output
+
+    @pytest.mark.parametrize("variable", ["PATH", "PYENV_ROOT", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME", "HOME"])
+    def test_pythons_are_those_of_who_wants_it(self, variable: str, store: Path, tmp_path: Path) -> None:
+        below = {
+            "PATH": "",
+            "PYENV_ROOT": "versions/3.29.1/bin",
+            "UV_PYTHON_INSTALL_DIR": "cpython-3.29/bin",
+            "XDG_DATA_HOME": "uv/python/cpython-3.29/bin",
+            "HOME": ".pyenv/versions/3.29.1/bin",
+        }
+        folder = tmp_path / "theirs" / below[variable]
+        folder.mkdir(parents=True)
+        (folder / "python3.29").write_text('#!/bin/sh\ncase "$*" in *version_info*) echo 3.29.1;; *) exit 1;; esac\n')
+        (folder / "python3.29").chmod(0o755)
+        environment = {"PATH": "/usr/bin:/bin", "UV_PYTHON_DOWNLOADS": "never", variable: str(tmp_path / "theirs")}
+        with pytest.raises(EnvironmentBuildError, match=f"no environment can be made of {folder}/python3.29"):
+            builds.ensure(definition_of("six", python="3.29"), environment=environment)
+
 
 class TestJobPath:
     @pytest.fixture(scope="class")
@@ -242,7 +270,7 @@ class TestFailures:
     @pytest.mark.parametrize("wanted", ["3.99", "3.6.1"])
     def test_a_python_that_is_not_there(self, build: Build, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
         own = pythons.own()
-        monkeypatch.setattr(pythons, "installed", lambda: [own])
+        monkeypatch.setattr(pythons, "installed", lambda environment: [own])
         monkeypatch.setattr("mlflows.environments.requirements.OLDEST_PYTHON", (3, 6))
         monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
         wanted = wanted if wanted != "3.99" else "3.29"

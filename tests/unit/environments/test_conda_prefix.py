@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from collections.abc import Callable
@@ -142,6 +143,23 @@ class TestChannels:
         assert conda_prefix.channel_alias() == "https://mirror"
         monkeypatch.setenv("CONDA_CHANNEL_ALIAS", "https://stronger")
         assert conda_prefix.channel_alias() == "https://stronger"
+
+    def test_as_conda_is_configured_where_one_submits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "condarc").write_text("channel_alias: https://of-the-runner\nchannels: [of-the-runner]\n")
+        (tmp_path / "theirs").mkdir()
+        (tmp_path / "theirs" / ".condarc").write_text("channel_alias: https://mirror\nchannels: [ours]\n")
+        definition = definition_of(conda=["a"])
+        for environment in ({"HOME": str(tmp_path / "theirs")}, {"CONDARC": str(tmp_path / "theirs" / ".condarc")}):
+            assert conda_prefix.channels_of(definition, environment) == ["ours"]
+            assert conda_prefix.channel_alias(environment) == "https://mirror"
+        assert conda_prefix.channels_of(definition, {"CONDARC": "", "CONDA_CHANNELS": "a,b"}) == ["a", "b"]
+
+    def test_a_build_looks_where_one_submits(self, store: Path, channel: Channel, tmp_path: Path) -> None:
+        (tmp_path / "condarc").write_text("channels: [file:///of-the-runner]\n")
+        (tmp_path / "theirs").write_text(f"channels: ['{channel.folder.as_uri()}']\n")
+        environment = {**os.environ, "CONDARC": str(tmp_path / "theirs")}
+        made = Environment(builds.ensure(definition_of(conda=["greeting=1"]), environment=environment), "")
+        assert made.run("import greeting; print(greeting.WORD)") == "hello"
 
 
 def test_python_is_asked_for_where_nobody_does() -> None:

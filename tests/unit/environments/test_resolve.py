@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from pathlib import Path
 
 import pytest
 
+from mlflows.environments import curated
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.environment import Environment
 from mlflows.environments.resolve import resolve_interpreter
@@ -48,6 +50,43 @@ def test_only_azureml_packages_have_nothing_to_install() -> None:
         pip_packages=["azureml-core==1.2", "AzureML_Mlflow", "azureml-dataset-runtime[pandas]"], conda_packages=["pip=20", "setuptools"]
     )
     assert resolve_interpreter(spec_of(environment)) == sys.executable
+
+
+class TestAPythonThatIsAskedForWithoutPackages:
+    OWN = "{}.{}.{}".format(*sys.version_info)
+
+    def told(self, caplog: pytest.LogCaptureFixture, request: str) -> tuple[str, str]:
+        environment = Environment("x")
+        environment.python.conda_dependencies = CondaDependencies()
+        environment.python.conda_dependencies.set_python_version(request)
+        with caplog.at_level(logging.INFO):
+            assert resolve_interpreter(spec_of(environment)) == sys.executable
+        (record,) = caplog.records
+        return record.levelname, record.getMessage()
+
+    @pytest.mark.parametrize("request_", ["3.7", "3.7.9", ">=3.6,<3.8", "2.7", "nonsense"])
+    def test_another_one(self, caplog: pytest.LogCaptureFixture, request_: str) -> None:
+        level, message = self.told(caplog, request_)
+        assert level == "WARNING" and "Name a package" in message
+        assert f"'x' asks for python {request_}" in message and f"runs on {sys.executable}, python {self.OWN}." in message
+
+    @pytest.mark.parametrize("request_", ["{}.{}".format(*sys.version_info), "{}.{}.29".format(*sys.version_info), ">=3.8"])
+    def test_this_one(self, caplog: pytest.LogCaptureFixture, request_: str) -> None:
+        assert self.told(caplog, request_) == ("INFO", f"Environment 'x' has nothing to install: the script runs on {sys.executable}.")
+
+    @pytest.mark.parametrize("request_", ["3.8.13", "3.10.18"])
+    def test_one_that_nobody_chose(self, caplog: pytest.LogCaptureFixture, request_: str) -> None:
+        level, message = self.told(caplog, request_)
+        assert level == "INFO"
+        if not request_.startswith("{}.{}.".format(*sys.version_info)):
+            assert f"python {self.OWN} ({request_} is what SDK v1 asks for where nobody does)" in message
+
+    def test_a_curated_environment(self, caplog: pytest.LogCaptureFixture) -> None:
+        definition = copy.deepcopy(curated.definition("AzureML-Minimal"))
+        assert definition is not None
+        definition["python"]["condaDependencies"]["dependencies"][0] = "python=3.7"
+        assert resolve_interpreter(EnvironmentSpec("AzureML-Minimal", "1", None, definition)) == sys.executable
+        assert f"'AzureML-Minimal' asks for python 3.7 and has nothing to install: the script runs on {sys.executable}" in caplog.text
 
 
 @pytest.mark.parametrize("path", ["python", sys.executable])
