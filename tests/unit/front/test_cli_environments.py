@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlflows.cli import main
+from mlflows.cli.environments import _packages_here as packages_here
 from mlflows.environments import builds
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.digest import digest
@@ -275,3 +276,12 @@ class TestCurated:
         assert main(["env", "download", "-n", "AzureML-Minimal", "-d", "mine", "--overwrite"]) == 0
         again = Environment.load_from_directory("mine")
         assert again.name == "AzureML-Minimal" and again.docker.base_dockerfile is None
+
+
+def test_a_file_that_cannot_be_read_is_no_reason_to_list_nothing(project: Path) -> None:
+    """Whether packages are there is then not known; a build says what is wrong."""
+    wheel = project / "unreadable-1.0-py3-none-any.whl"
+    wheel.symlink_to("/proc/self/mem")  # for root, too
+    environment = Environment("e")
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=[str(wheel)])
+    assert packages_here(environment._serialize_to_dict()) is None
