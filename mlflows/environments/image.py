@@ -6,8 +6,11 @@ has the digest has the image: nothing else decides whether one is built.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from mlflows.environments.image_registry import DOCKER_HUB, Registry, split
 from mlflows.environments.work import EnvironmentBuildError, Resolve, Stopped, Work, Write, never, silent
 from mlflows.exceptions import ServiceException, UserErrorException
 from mlflows.rest import RestClient
+from mlflows.settings import home
 
 REPOSITORY = "mlflows/env"
 CREDENTIALS_KIND = "docker-registry-credentials"
@@ -81,8 +85,17 @@ def ensure_image(
         BuildStopped: ``stopped`` said so.
     """
     definition, resolve = _without_secrets(definition, resolve)
-    search = _Search(Engine.find(), definition, registry, resolve)
+    engine = Engine.find()
+    search = _Search(engine, definition, registry, resolve)
     found = search.in_engine()
+    if found is None and not search.knows_base:  # only the engine reaches its registry: once it has it, the digest is another
+        since = time.time()
+        with builds.locked(search.digest, write, stopped) as lock:
+            builds.raise_failure(search.digest, since)
+            with builds.working(search.digest, definition, write, stopped, lock) as work:
+                search.have_base(work)
+        search = _Search(engine, definition, registry, resolve)
+        found = search.in_engine()
     if found is not None:
         return found
     since, in_registry = time.time(), search.in_registry()
@@ -172,6 +185,7 @@ class _Search:
         self._docker = definition.get("docker") or {}
         self._base_image = _base_image(self._docker)
         self._base, fingerprint = self._find_base(ask_base)
+        self.knows_base = self._base is None or fingerprint is not None
         self.as_it_is = bool((definition.get("python") or {}).get("userManagedDependencies") and self._base_image)
         self.digest = digest(definition, "image", base_digest=fingerprint)
         self._registry = None if self.as_it_is else registry
@@ -206,7 +220,7 @@ class _Search:
     def built(self, work: Work) -> BuiltImage:
         """Build the image, and push it if there is a registry."""
         engine = self._the_engine()
-        self._have_base(work)
+        self.have_base(work)
         recipe = self.recipe(self._user_below(work))
         if recipe.secrets and engine.builder() == CLASSIC:
             raise UserErrorException("docker: " + dockerfile.CLASSIC_HAS_NO_SECRETS.format(names=", ".join(recipe.secrets)))
@@ -252,7 +266,8 @@ class _Search:
     def _find_base(self, ask: bool) -> tuple[Base | None, str | None]:
         """The base image as far as it is known without downloading it, and what tells it from others of its name.
 
-        That is the digest its registry has for it, or its own id if no registry ever had it. Without ``ask`` only the engine says so.
+        That is the digest its registry has for it, or its own id if no registry ever had it. Without ``ask``, and where the registry does
+        not answer, it is the digest that it had when it was asked last.
         """
         if self._base_image is None:
             return None, None
@@ -264,16 +279,19 @@ class _Search:
             return Base(self._base_image, known, _user(found)), known or str(found["Id"])
         if reference.startswith("sha256:"):
             return Base(self._base_image, reference), reference
+        last = _Remembered(self._base_image)
         if not ask:
-            return Base(self._base_image), None
+            return Base(self._base_image, last.digest), last.digest
         user, password = self._base_login().get(_HUB_LOGIN if host == DOCKER_HUB else host, (None, None))
         try:
             remote = Registry(host, user, password).digest_of(path, reference)
         except (ServiceException, UserErrorException):  # the engine has more to say, if it comes to that
-            remote = None
+            remote = last.digest
+        if remote is not None and remote != last.digest:
+            last.keep(remote)
         return Base(self._base_image, remote), remote
 
-    def _have_base(self, work: Work) -> None:
+    def have_base(self, work: Work) -> None:
         """Download the base image if it is not there, so that what fails is told apart from what fails later, and its user is known."""
         if self._base is None:
             return
@@ -284,6 +302,9 @@ class _Search:
         elif "Descriptor" in found and not self._in_its_registry(self._base):
             # an engine that keeps images in containerd has a digest for each, also for what no registry knows: not to be built upon
             self._base = Base(self._base.image)
+        if self._base.pinned != self._base.image and self._inspect(self._base.image) is None:
+            # pulled by its digest it has no name: the next one who asks for it would not find it here
+            self._the_engine().ask("tag", self._base.pinned, self._base.image)
         self._base = Base(self._base.image, self._base.digest, _user(found))
 
     def _in_its_registry(self, base: Base) -> bool:
@@ -336,6 +357,29 @@ class _Search:
     def _the_engine(self) -> Engine:
         assert self._engine is not None, "only described without an engine"
         return self._engine
+
+
+class _Remembered:
+    """The digest that the registry of a base image had for it when it was asked last."""
+
+    def __init__(self, image: str) -> None:
+        self._path = home() / "base-images" / hashlib.sha256(image.encode()).hexdigest()[:16]
+
+    @property
+    def digest(self) -> str | None:
+        """None if it never was asked."""
+        try:
+            return self._path.read_text().strip() or None
+        except OSError:
+            return None
+
+    def keep(self, digest: str) -> None:
+        """From now on it is this one."""
+        with contextlib.suppress(OSError):  # it is asked again
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.{threading.get_ident()}")
+            temporary.write_text(digest + "\n")
+            temporary.replace(self._path)
 
 
 def _without_secrets(definition: Mapping[str, Any], resolve: Resolve | None) -> tuple[dict[str, Any], Resolve]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import re
 import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,10 +18,14 @@ from mlflows.environments.environment import Environment
 from mlflows.environments.work import EnvironmentBuildError
 from tests.support.conda_channel import Channel
 from tests.support.engine import Engine
+from tests.support.images import assert_nowhere
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, and prints nothing."""
+    """Serves files, with a token before their paths and without, and prints nothing."""
+
+    def translate_path(self, path: str) -> str:
+        return super().translate_path(re.sub("^/t/[^/]+/team", "", path))
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -63,7 +69,8 @@ def test_conda_packages(base_image: str, channel: Channel, docker_engine: Engine
             "run", "--rm", found.name, "sh", "-c", f"native; {found.python} -c 'import six, sys; print(sys.prefix)'"
         )
         assert said.split() == ["native", "1.0", "/azureml-envs/mlflows"]
-        assert docker_engine.docker("run", "--rm", found.name, "sh", "-c", "ls -A /tmp").strip() == ""
+        left = docker_engine.docker("run", "--rm", found.name, "sh", "-c", "ls -A /tmp; find / -xdev -path '*cache*rattler*'")
+        assert left.strip() == ""
     finally:
         subprocess.run(["docker", "rmi", "--force", found.name], capture_output=True)
 
@@ -72,6 +79,21 @@ def test_with_buildkit(
     buildkit: None, base_image: str, channel: Channel, docker_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test_conda_packages(base_image, channel, docker_engine, tmp_path, monkeypatch)
+
+
+def test_token_of_a_channel(
+    buildkit: None, base_image: str, channel: Channel, docker_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOWS_HOME", str(tmp_path / "home"))
+    secret = f"canary-{uuid.uuid4().hex}"
+    channel.url += f"/t/{secret}/team"
+    log: list[str] = []
+    found = image.ensure_image(conda_environment(tmp_path, base_image, channel, "native=2.0")._serialize_to_dict(), write=log.append)
+    try:
+        assert docker_engine.docker("run", "--rm", found.name, "native").split() == ["native", "2.0"]
+        assert_nowhere([secret], found, log, docker_engine, tmp_path)
+    finally:
+        subprocess.run(["docker", "rmi", "--force", found.name], capture_output=True)
 
 
 def test_package_that_no_channel_has(base_image: str, channel: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
