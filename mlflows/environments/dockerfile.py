@@ -259,13 +259,13 @@ class _Steps:
         steps = [
             f"{UV} pip install --quiet --python python3 --target /tmp/mlflows py-rattler",
             f'python3 -c "{told}" <{_FILES}/conda.json | {solver}',
-            "rm -rf /tmp/mlflows",
+            "rm -rf /tmp/mlflows ~/.cache/rattler",
         ]
         secrets = self._referred(conda_prefix.channels_of(definition))
         # what is kept has the addresses it came from, for every build of the engine to read
         kept = _CACHE if self._buildkit and not secrets else "/tmp/mlflows"
         self.lines.append("# The conda packages, python among them")
-        self._run([f"export RATTLER_CACHE_DIR={kept}/rattler", *steps], "uv", secrets)
+        self._run([f"export RATTLER_CACHE_DIR={kept}/rattler XDG_CACHE_HOME={kept}", *steps], "uv", secrets)
 
     def _translated(self, lines: Sequence[str]) -> tuple[str, list[str]]:
         """pip's lines for uv: options for its command line, and lines for a file, with local files where they will be."""
