@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mlflows"
 MAX_LINES = 500
 
-GROUND = {"_lazy", "exceptions", "settings", "spec", "rest", "git", "blocks", "keyvault"}
+GROUND = {"_lazy", "exceptions", "settings", "spec", "rest", "git", "blocks", "versions", "keyvault"}
 ABOVE = {
     "ground": set(),
     "job": set(),
