@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlflows import settings, workspace_config
 from mlflows.compute.targets import ComputeTarget, targets_of
 from mlflows.data import snapshot, workspace_file
+from mlflows.data.abstract_dataset import AbstractDataset
+from mlflows.data.dataset import Dataset
 from mlflows.data.datastore import Datastore, LocalFolderDatastore, datastores_of
 from mlflows.environments.environment import Environment
 from mlflows.exceptions import UserErrorException, WorkspaceException
@@ -289,7 +291,12 @@ class Workspace:
         """Of these kinds none can be registered in this version."""
         return {}
 
-    datasets = webservices = images = linked_services = private_endpoints = _nothing
+    webservices = images = linked_services = private_endpoints = _nothing
+
+    @property
+    def datasets(self) -> dict[str, AbstractDataset]:
+        """The newest version of each registered dataset, by name."""
+        return Dataset.get_all(self)
 
     @property
     def environments(self) -> dict[str, Environment]:
