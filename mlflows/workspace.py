@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlflows import settings, workspace_config
 from mlflows.compute.targets import ComputeTarget, targets_of
 from mlflows.data import snapshot, workspace_file
-from mlflows.data.abstract_dataset import AbstractDataset
-from mlflows.data.dataset import Dataset
 from mlflows.data.datastore import Datastore, LocalFolderDatastore, datastores_of
 from mlflows.environments.environment import Environment
 from mlflows.exceptions import UserErrorException, WorkspaceException
@@ -32,6 +30,8 @@ from mlflows.rest import RestClient
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
+
+    from mlflows.data.abstract_dataset import AbstractDataset
 
 LOCAL = "local"
 """Name of the workspace that is used when nothing says otherwise, and what its other attributes say."""
@@ -296,6 +296,8 @@ class Workspace:
     @property
     def datasets(self) -> dict[str, AbstractDataset]:
         """The newest version of each registered dataset, by name."""
+        from mlflows.data.dataset import Dataset  # a submit does without
+
         return Dataset.get_all(self)
 
     @property

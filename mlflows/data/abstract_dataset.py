@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -279,6 +278,8 @@ class AbstractDataset:
 
     def _repr_html_(self) -> str:
         """For notebooks; no file is looked at."""
+        import html  # its tables of names are slow to load
+
         sources = "<br>".join(html.escape(str(each)) for each in self._definition.sources[:5])
         more = len(self._definition.sources) - 5
         cells = {

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from mlflows.data.abstract_dataset import AbstractDataset
 from mlflows.data.dataset_factory import FileDatasetFactory, TabularDatasetFactory
+from mlflows.data.file_dataset import FileDataset
+from mlflows.data.tabular_dataset import TabularDataset
+
+__all__ = ["AbstractDataset", "Dataset", "FileDataset", "TabularDataset"]
 
 
 class Dataset(AbstractDataset):

@@ -202,7 +202,27 @@ def _fetch_all(files: list[DataFile], folder: str, mode: int, ignore_not_found: 
             raise UserErrorException(
                 f"{file.name!r} was listed, and is gone now ({error}). Give ignore_not_found=True, or try again."
             ) from error
+        except OSError as error:
+            raise UserErrorException(f"{file.name!r} was not copied to {folder}: {error.strerror or error}.") from error
 
+    _refuse_twins(files, folder)
     os.makedirs(folder, exist_ok=True)
     with ThreadPoolExecutor(FETCHERS) as pool:
         return [path for path in pool.map(fetch, files) if path is not None]
+
+
+def _refuse_twins(files: list[DataFile], folder: str) -> None:
+    """Keys of an object store may differ where paths do not: ``a//b`` and ``a/b``; or one may be a file where another needs a folder."""
+    targets: dict[str, str] = {}
+    for file in files:
+        target = places.target_of(folder, file.name)
+        if targets.setdefault(target, file.name) != file.name:
+            raise UserErrorException(f"{targets[target]!r} and {file.name!r} would both become {target}. Take one of them with a filter.")
+    parents = {parent for target in targets for parent in _parents(target, folder)}
+    for both in sorted(parents & set(targets)):
+        raise UserErrorException(f"{targets[both]!r} is a file, and other files are below it: a folder cannot hold both.")
+
+
+def _parents(path: str, folder: str) -> list[str]:
+    relative = os.path.relpath(path, folder).split(os.sep)
+    return [os.path.join(folder, *relative[:count]) for count in range(1, len(relative))]

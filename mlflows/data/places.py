@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from mlflows.data import globs
 from mlflows.data.datastore import OWN_FOLDER
@@ -129,6 +128,8 @@ class WebPlace:
         Raises:
             UserErrorException: the server does not answer, or refuses.
         """
+        from email.utils import parsedate_to_datetime  # slow to load
+
         try:
             with self._ask(path, "HEAD") as answer:
                 head = answer.headers
@@ -231,10 +232,10 @@ def target_of(folder: str, name: str) -> str:
     Raises:
         UserErrorException: the name leads out of the folder, or is none.
     """
-    relative = globs.inside("name", unquote(name) if "%2e" in name.lower() else name)
+    relative = globs.inside("name", name)
     if not relative:
         raise UserErrorException(f"{name!r} is not the name of a file.")
-    return os.path.join(folder, globs.inside("name", name))
+    return os.path.join(folder, relative)
 
 
 def _copied(source: IO[bytes], sink: IO[bytes]) -> int:

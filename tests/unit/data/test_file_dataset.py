@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from mlflows.data.dataset import Dataset
 from mlflows.data.dataset_consumption_config import DatasetConsumptionConfig
 from mlflows.data.datastore import LocalFolderDatastore
 from mlflows.data.definition import Definition
-from mlflows.data.file_dataset import FileDataset
+from mlflows.data.file_dataset import FileDataset, _fetch_all
 from mlflows.exceptions import UserErrorException
 
 from .conftest import Team, write
@@ -233,6 +234,21 @@ class TestDownload:
         with pytest.raises(UserErrorException, match="'cat/2.png' was listed, and is gone now"):
             dataset.download(tmp_path / "a")
         assert len(dataset.download(tmp_path / "b", ignore_not_found=True)) == 3
+
+    @pytest.mark.parametrize(
+        ("names", "says"),
+        [
+            (["a//b", "a/b"], "'a//b' and 'a/b' would both become"),
+            (["a", "a/b"], "'a' is a file, and other files are below it"),
+            (["../x"], "leads out of its place"),
+            (["x" * 300], "was not copied to .*: File name too long"),
+        ],
+    )
+    def test_names_that_only_an_object_store_has(self, filled: LocalFolderDatastore, tmp_path: Path, names: list[str], says: str) -> None:
+        (file,) = Dataset.File.from_files((filled, "a.csv"))._files()
+        with pytest.raises(UserErrorException, match=says):
+            _fetch_all([replace(file, name=name) for name in names], str(tmp_path / "to"), 0o644, False)
+        assert [path for path in (tmp_path / "to").rglob("*") if path.is_file()] == []
 
     def test_no_folder(self, filled: LocalFolderDatastore, tmp_path: Path) -> None:
         dataset = Dataset.File.from_files((filled, "img"))

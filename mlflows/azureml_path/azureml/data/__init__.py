@@ -8,8 +8,8 @@ lazy(
     __name__,
     {
         "DataType": "mlflows.data.data_type:DataType",
-        "FileDataset": "mlflows.data.file_dataset:FileDataset",
-        "TabularDataset": "mlflows.data.tabular_dataset:TabularDataset",
+        "FileDataset": "mlflows.data.dataset:FileDataset",
+        "TabularDataset": "mlflows.data.dataset:TabularDataset",
         "DataReference": "mlflows.data.data_reference:DataReference",
     },
 )

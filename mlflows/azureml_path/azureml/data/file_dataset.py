@@ -5,6 +5,6 @@ from mlflows._lazy import lazy
 lazy(
     __name__,
     {
-        "FileDataset": "mlflows.data.file_dataset:FileDataset",
+        "FileDataset": "mlflows.data.dataset:FileDataset",
     },
 )

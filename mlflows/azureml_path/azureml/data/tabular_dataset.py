@@ -5,6 +5,6 @@ from mlflows._lazy import lazy
 lazy(
     __name__,
     {
-        "TabularDataset": "mlflows.data.tabular_dataset:TabularDataset",
+        "TabularDataset": "mlflows.data.dataset:TabularDataset",
     },
 )
