@@ -16,6 +16,7 @@ PATH_COLUMN = "Path"
 """What ``include_path`` adds."""
 
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+_ZONE = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})\s*$")
 _MISSING = ("na", "n/a", "nan", "null", "none", "?")
 """What stands for no value in a column of numbers; in text it is text."""
 _LOOKED_AT = 200
@@ -154,7 +155,7 @@ def _better(column: Any) -> Any:
         try:
             return _naive(
                 pd.to_datetime(column, format="ISO8601", utc=True)
-                if first.str.contains("Z|[+]", regex=True).any()
+                if said.str.contains(_ZONE).any()
                 else pd.to_datetime(column, format="ISO8601")
             )
         except (ValueError, TypeError):
@@ -171,22 +172,28 @@ def _naive(column: Any) -> Any:
 
 
 def _delimited(handle: Any, name: str, reading: Mapping[str, Any], rows: int | None) -> Frame:
+    import warnings
+
     pd = pandas()
     try:
-        frame = pd.read_csv(
-            handle,
-            sep=reading["separator"],
-            header=0 if reading["header"] else None,
-            dtype=str,
-            encoding=reading["encoding"],
-            keep_default_na=False,
-            na_values=[] if reading["empty_as_string"] else [""],
-            nrows=rows,
-            index_col=False,
-            engine="c" if len(reading["separator"]) == 1 else "python",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of values that would be left out
+            frame = pd.read_csv(
+                handle,
+                sep=reading["separator"],
+                header=0 if reading["header"] else None,
+                dtype=str,
+                encoding=reading["encoding"],
+                keep_default_na=False,
+                na_values=[] if reading["empty_as_string"] else [""],
+                nrows=rows,
+                index_col=False,
+                engine="c" if len(reading["separator"]) == 1 else "python",
+            )
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
+    except pd.errors.ParserWarning as error:
+        raise UserErrorException(f"{name!r} has rows with more values than its first line has names ({error}).") from None
     if not reading["header"]:
         frame.columns = [f"Column{index}" for index in range(1, len(frame.columns) + 1)]
     return frame

@@ -70,6 +70,21 @@ class TestDelimited:
         write(web[1], {"t.csv": "x\n1\n2\n"})
         assert Dataset.Tabular.from_delimited_files(f"{web[0]}/t.csv").to_pandas_dataframe()["x"].sum() == 3
 
+    def test_rows_of_another_length(self, filled: LocalFolderDatastore) -> None:
+        write(
+            filled.root,
+            {"short.csv": "a,b\n1\n2,3\n", "long.csv": "a,b\n1,2,3\n", "later.csv": "a,b\n1,2\n1,2,3\n", "x.csv": "a::b\n1::2::3\n"},
+        )
+        assert Dataset.Tabular.from_delimited_files((filled, "short.csv")).to_pandas_dataframe()["b"].sum() == 3
+        for name, separator in (("long.csv", ","), ("later.csv", ","), ("x.csv", "::")):
+            with pytest.raises(UserErrorException, match=f"'{name}' (has rows with more values|cannot be read as delimited text)"):
+                Dataset.Tabular.from_delimited_files((filled, name), separator=separator).to_pandas_dataframe()
+
+    def test_times_with_zones_become_utc(self, filled: LocalFolderDatastore) -> None:
+        write(filled.root, {"z.csv": "t\n2021-01-01T00:00:00-05:00\n2021-07-01T00:00:00+02:00\n"})
+        frame = Dataset.Tabular.from_delimited_files((filled, "z.csv")).to_pandas_dataframe()
+        assert frame["t"].tolist() == [pd.Timestamp("2021-01-01T05:00"), pd.Timestamp("2021-06-30T22:00")]
+
     def test_not_text(self, filled: LocalFolderDatastore) -> None:
         (filled.root / "bad.csv").write_bytes(b"a\n\xff\xfe\n")
         with pytest.raises(UserErrorException, match="'bad.csv' is not text in utf-8"):
