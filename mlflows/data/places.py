@@ -147,8 +147,8 @@ class WebPlace:
         kept = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
             with self._ask(entry.path, "GET") as answer:
-                copied = _copied(answer, kept)
                 length = answer.headers.get("Content-Length") or ""
+                copied = self._copied(entry.path, answer, kept)
             if length.isdecimal() and int(length) != copied:
                 raise UserErrorException(f"{self._origin}/{entry.path} broke off after {copied} of {length} bytes. Try again.")
         except BaseException:
@@ -156,6 +156,14 @@ class WebPlace:
             raise
         kept.seek(0)
         return kept
+
+    def _copied(self, path: str, answer: IO[bytes], kept: IO[bytes]) -> int:
+        from http.client import HTTPException
+
+        try:
+            return _copied(answer, kept)
+        except (OSError, HTTPException) as error:
+            raise UserErrorException(f"{self._origin}/{path} broke off ({error!r}). Try again.") from error
 
     def _ask(self, path: str, method: str) -> Any:
         from urllib.request import Request, urlopen  # slow to load
