@@ -28,6 +28,9 @@ NAMES = {
     "MlflowsEnvironment": "mlflows.environments.block:MlflowsEnvironment",
     "CondaDependencies": "mlflows.environments.conda_dependencies:CondaDependencies",
     "Datastore": "mlflows.data.datastore:Datastore",
+    "Dataset": "mlflows.job.proxies:Dataset" if _IN_JOB else "mlflows.data.dataset:Dataset",
+    "DataPath": "mlflows.data.datapath:DataPath",
+    "MlflowsDataset": "mlflows.data.dataset_block:MlflowsDataset",
     "script_run": "mlflows.flows.script_run:script_run",
 }
 

@@ -101,14 +101,14 @@ def type_of(client: RestClient, kind: str, make_known: Callable[[], None] | None
     return type_of(client, kind)
 
 
-def create(client: RestClient, ids: Mapping[str, str], name: str, data: Mapping[str, Any]) -> None:
-    """Make a document of a type that type_of has found.
+def create(client: RestClient, ids: Mapping[str, str], name: str, data: Mapping[str, Any]) -> str:
+    """Make a document of a type that type_of has found; its id.
 
     Raises:
         Taken: there is one of this type and name.
         ServiceException: the server refuses. The message has nothing of ``data``, which the server would repeat.
     """
-    _write(client, "POST", "/block_documents/", name, {"name": name, "data": dict(data), **ids})
+    return str(_write(client, "POST", "/block_documents/", name, {"name": name, "data": dict(data), **ids})["id"])
 
 
 def change(client: RestClient, document: Mapping[str, Any], data: Mapping[str, Any]) -> None:
@@ -131,7 +131,8 @@ def store_secret(client: RestClient, name: str, value: str) -> None:
     found = find(client, SECRET, name)
     if found is None:
         try:
-            return create(client, type_of(client, SECRET), name, {"value": value})
+            create(client, type_of(client, SECRET), name, {"value": value})
+            return
         except Taken:  # somebody has made it meanwhile
             found = find(client, SECRET, name)
     if found is not None and found["data"].get("value") != value:
@@ -143,9 +144,21 @@ def secret_reference(name: str) -> str:
     return f"{{{{ prefect.blocks.secret.{name} }}}}"
 
 
-def _write(client: RestClient, method: str, path: str, name: str, body: Mapping[str, Any]) -> None:
+def make_known(block: Any, prefect_api_url: str) -> None:
+    """Make a class of blocks known to a Prefect server; nothing happens where it is. Credentials are those of Prefect's settings."""
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        try:
+            block.register_type_and_schema(_sync=True)
+        except ObjectAlreadyExists:  # somebody else did at the same time
+            block.register_type_and_schema(_sync=True)
+
+
+def _write(client: RestClient, method: str, path: str, name: str, body: Mapping[str, Any]) -> Any:
     try:
-        ask(client, method, path, body)
+        return ask(client, method, path, body)
     except ServiceException as error:
         if error.status_code is None:
             raise

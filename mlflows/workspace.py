@@ -31,6 +31,8 @@ from mlflows.rest import RestClient
 if TYPE_CHECKING:
     from _typeshed import StrPath
 
+    from mlflows.data.abstract_dataset import AbstractDataset
+
 LOCAL = "local"
 """Name of the workspace that is used when nothing says otherwise, and what its other attributes say."""
 
@@ -289,7 +291,14 @@ class Workspace:
         """Of these kinds none can be registered in this version."""
         return {}
 
-    datasets = webservices = images = linked_services = private_endpoints = _nothing
+    webservices = images = linked_services = private_endpoints = _nothing
+
+    @property
+    def datasets(self) -> dict[str, AbstractDataset]:
+        """The newest version of each registered dataset, by name."""
+        from mlflows.data.dataset import Dataset  # a submit does without
+
+        return Dataset.get_all(self)
 
     @property
     def environments(self) -> dict[str, Environment]:

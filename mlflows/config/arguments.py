@@ -95,6 +95,11 @@ def _text(program: Program, place: str, value: Any) -> str:
 def _wrong_element(place: str, value: Any) -> str:
     if value is None:
         return f"{place}: None cannot be an argument. Leave the element out, or give a string."
-    if "Dataset" in type(value).__name__:
+    if "Dataset" in type(value).__name__ and "Config" not in type(value).__name__:
         return f"{place}: a {type(value).__name__} cannot be an argument. Give dataset.as_named_input('name').as_mount(), or a path."
+    if "Dataset" in type(value).__name__:
+        return (
+            f"{place}: runs with a {type(value).__name__} as input are not available in this version yet. Give the script a path, for "
+            "instance that of a folder that dataset.download(folder) has filled."
+        )
     return f"{place}: a {type(value).__name__} cannot be an argument: {value!r}. Give a string, a number or a path."

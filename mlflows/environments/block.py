@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from prefect.blocks.core import Block
-from prefect.exceptions import ObjectAlreadyExists
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import Field, HttpUrl
+
+from mlflows import blocks
 
 
 class MlflowsEnvironment(Block):
@@ -40,9 +40,5 @@ class MlflowsEnvironment(Block):
 
 
 def make_known(prefect_api_url: str) -> None:
-    """Make the type known to a Prefect server; nothing happens where it is. Credentials are those of Prefect's settings."""
-    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
-        try:
-            MlflowsEnvironment.register_type_and_schema(_sync=True)  # type: ignore[call-arg]
-        except ObjectAlreadyExists:  # somebody else did at the same time
-            MlflowsEnvironment.register_type_and_schema(_sync=True)  # type: ignore[call-arg]
+    """Make the type known to a Prefect server; nothing happens where it is."""
+    blocks.make_known(MlflowsEnvironment, prefect_api_url)

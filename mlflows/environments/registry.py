@@ -1,8 +1,6 @@
-"""Registered environments: a name, and versions 1, 2, 3 ... of what stands behind it, each a block of a Prefect server.
+"""Registered environments: a name, and versions 1, 2, 3 ... of what stands behind it, each a block of a Prefect server (versions.py).
 
-A block document is named ``<slug>-<8 hex of the exact name>-<version>``, and the server refuses a second one of a name: of several people
-who register at once one gets the next version, and the others look again. Standard library only, but where a server does not know the
-type of block yet.
+Standard library only, but where a server does not know the type of block yet.
 """
 
 from __future__ import annotations
@@ -14,11 +12,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from mlflows import blocks
+from mlflows import blocks, versions
 from mlflows.environments import credentials, curated
 from mlflows.environments.element import nearest
 from mlflows.environments.sections import DockerSection
-from mlflows.exceptions import ServiceException, UserErrorException
+from mlflows.exceptions import UserErrorException
 from mlflows.rest import RestClient
 from mlflows.spec import looks_secret, refers_to_secret
 
@@ -29,14 +27,13 @@ KIND = "mlflows-environment"
 LATEST = "latest"
 """The label that the newest version always has."""
 
-_TRIES = 1000
 _MOST_REMEMBERED = 10_000
 """A process that runs flows lives for months."""
 _OF_A_CONTAINER = ("enabled", "sharedVolumes", "arguments", "shmSize", "gpuSupport")
 """Docker settings of former times, which say how a run is started and not what it runs in."""
 _UNSAID = ("name", "version", "assetId", "autoRebuild")
 
-Document = dict[str, Any]
+Document = versions.Document
 Content = Callable[[Mapping[str, Any]], str]
 
 _remembered: dict[tuple[str, str, str], str] = {}
@@ -104,20 +101,20 @@ def get(client: RestClient | None, name: str, version: str | None = None, label:
     if curated.is_reserved(name):
         return _get_curated(name, version, label)
     assert client is not None
-    versions = _versions(client, name)
-    if not versions:
+    found = _KIND.of(client, name)
+    if not found:
         raise EnvironmentNotFound(_unknown(client, name))
     if version is not None:
-        number = _number(version)
-        if number not in versions:
+        number = versions.number(version)
+        if number not in found:
             raise EnvironmentNotFound(
-                f"Environment {name!r} has no version {version!r}. It has: {', '.join(map(str, versions))}. The newest comes without one."
+                f"Environment {name!r} has no version {version!r}. It has: {', '.join(map(str, found))}. The newest comes without one."
             )
     elif label in (None, LATEST):
-        number = max(versions)
+        number = max(found)
     else:
-        number = _labelled(versions, name, str(label))
-    return _definition(name, number, versions[number])
+        number = _labelled(found, name, str(label))
+    return _definition(name, number, found[number])
 
 
 def list(client: RestClient) -> dict[str, dict[str, Any]]:
@@ -126,12 +123,7 @@ def list(client: RestClient) -> dict[str, dict[str, Any]]:
     Raises:
         ServiceException: the server refuses, or does not answer.
     """
-    newest: dict[str, tuple[int, Document]] = {}
-    for document in blocks.beginning(client, KIND, ""):
-        name, number = document["data"].get("environment_name"), _number(document["name"].rpartition("-")[2])
-        if name and number and number > newest.get(name, (0,))[0]:
-            newest[name] = (number, document)
-    return {name: _definition(name, *newest[name]) for name in sorted(newest)}
+    return {name: _definition(name, *found) for name, found in _KIND.newest(client).items()}
 
 
 def label(client: RestClient, name: str, version: str, labels: Iterable[str]) -> None:
@@ -145,7 +137,7 @@ def label(client: RestClient, name: str, version: str, labels: Iterable[str]) ->
     _check_name(name)
     chosen = get(client, name, version)["version"]
     wanted = dict.fromkeys(labels)
-    for number, document in _versions(client, name).items():
+    for number, document in _KIND.of(client, name).items():
         had = document["data"].get("labels") or []
         rest = [each for each in had if each not in wanted]
         has = [*rest, *wanted] if str(number) == chosen else rest
@@ -160,50 +152,27 @@ def is_curated(name: str) -> bool:
 
 def block_name(name: str, version: int | str) -> str:
     """Name of the block document of a version."""
-    return f"{_prefix(name)}{version}"
+    return _KIND.block_name(name, version)
 
 
 def _registered(client: RestClient, definition: Mapping[str, Any], name: str, same: Callable[[Mapping[int, Document]], int | None]) -> str:
     """The version that ``same`` finds among those there are, or the next one, made."""
     definition, _ = credentials.taken_out(definition)  # whoever calls: no secret gets into a block that shows it
-    ids: dict[str, str] = {}
-    for _ in range(_TRIES):
-        versions = _versions(client, name)
-        found = same(versions)
-        if found is not None:
-            return str(found)
-        version = str(max(versions, default=0) + 1)
-        own = {**definition, "name": name, "version": version}
-        data = {"environment_name": name, "environment_version": version, "definition": own, "labels": []}
-        ids = ids or blocks.type_of(client, KIND, lambda: _make_known(client))
-        try:
-            blocks.create(client, ids, block_name(name, version), data)
-            return version
-        except blocks.Taken:  # somebody was quicker: perhaps with the same
-            continue
-    raise ServiceException(f"Environment {name!r} was not registered: in {_TRIES} attempts somebody else was always quicker. Try again.")
+
+    def data(version: int) -> Document:
+        own = {**definition, "name": name, "version": str(version)}
+        return {"environment_name": name, "environment_version": str(version), "definition": own, "labels": []}
+
+    return str(_KIND.add(client, name, data, same).number)
 
 
-def _make_known(client: RestClient) -> None:
+def _make_known(prefect_api_url: str) -> None:
     from mlflows.environments import block  # imports Prefect: a second, once for a server
 
-    block.make_known(client.base_url)
+    block.make_known(prefect_api_url)
 
 
-def _versions(client: RestClient, name: str) -> dict[int, Document]:
-    """Version -> block document, in order."""
-    prefix = _prefix(name)
-    found = {_number(document["name"].removeprefix(prefix)): document for document in blocks.beginning(client, KIND, prefix)}
-    return {number: found[number] for number in sorted(found) if number and found[number]["data"].get("environment_name") == name}
-
-
-def _prefix(name: str) -> str:
-    return f"{blocks.slug(name) or 'environment'}-{blocks.name_hash(name)}-"
-
-
-def _number(version: str) -> int:
-    """0 for what is no version."""
-    return int(version) if version.isascii() and version.isdecimal() else 0
+_KIND = versions.Kind(KIND, "environment", "environment_name", _make_known)
 
 
 def _definition(name: str, number: int, document: Document) -> dict[str, Any]:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mlflows"
 MAX_LINES = 500
 
-GROUND = {"_lazy", "exceptions", "settings", "spec", "rest", "git", "blocks", "keyvault"}
+GROUND = {"_lazy", "exceptions", "settings", "spec", "rest", "git", "blocks", "versions", "keyvault"}
 ABOVE = {
     "ground": set(),
     "job": set(),
@@ -39,7 +39,7 @@ QUICK = {"ground", "job", "environments", "data", "config", "history", "front"}
 QUICK_MODULES = {f"mlflows.flows.{name}" for name in ("services", "starting", "record", "handoff", "doctor")}
 """Rooms and modules that import the standard library only: submitting and training must start in milliseconds."""
 
-LATE = {"mlflows.environments.block"}
+LATE = {"mlflows.environments.block", "mlflows.data.dataset_block"}
 """Modules of quick rooms that import more; quick ones import them inside the function that needs them."""
 
 OLD_PYTHON = ["job", "_lazy.py", "exceptions.py", "__init__.py", "azureml_path"]

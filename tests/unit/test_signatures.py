@@ -19,6 +19,7 @@ CONSTANTS = {
     "PYTHON_DEFAULT_VERSION": "3.10.18",
     "CPU": "cpu",
     "ActiveOnly": "ActiveOnly",
+    "DIRECT_MODE": "direct",
 }
 
 CLASSES = {
@@ -45,6 +46,15 @@ CLASSES = {
     "Environment": "mlflows.environments.environment",
     "EnvironmentReference": "mlflows.environments.environment",
     "CondaDependencies": "mlflows.environments.conda_dependencies",
+    "TabularDatasetFactory": "mlflows.data.dataset_factory",
+    "FileDatasetFactory": "mlflows.data.dataset_factory",
+    "DataType": "mlflows.data.data_type",
+    "AbstractDataset": "mlflows.data.abstract_dataset",
+    "FileDataset": "mlflows.data.file_dataset",
+    "TabularDataset": "mlflows.data.tabular_dataset",
+    "DatasetConsumptionConfig": "mlflows.data.dataset_consumption_config",
+    "DataPath": "mlflows.data.datapath",
+    "DataPathComputeBinding": "mlflows.data.datapath",
     "Experiment": "mlflows.experiment",
     "Workspace": "mlflows.workspace",
     "Run": "mlflows.history.run",
@@ -309,6 +319,108 @@ REFERENCE = {
         flush(self)
         properties: id
     """,
+    "TabularDatasetFactory": """
+        from_parquet_files(path, validate=True, include_path=False, set_column_types=None, partition_format=None)
+        from_delimited_files(path, validate=True, include_path=False, infer_column_types=True, set_column_types=None, separator=',',
+            header=True, partition_format=None, support_multi_line=False, empty_as_string=False, encoding='utf8')
+        from_json_lines_files(path, validate=True, include_path=False, set_column_types=None, partition_format=None, invalid_lines='error',
+            encoding='utf8')
+        from_sql_query(query, validate=True, set_column_types=None, query_timeout=30)
+        register_pandas_dataframe(dataframe, target, name, description=None, tags=None, show_progress=True, row_group_size=None,
+            make_target_path_unique=True)
+        register_spark_dataframe(dataframe, target, name, description=None, tags=None, show_progress=True)
+        register_dask_dataframe(dataframe, target, name, description=None, tags=None, show_progress=True)
+    """,
+    "FileDatasetFactory": """
+        from_files(path, validate=True, partition_format=None, is_file=False)
+        upload_directory(src_dir, target, pattern=None, overwrite=False, show_progress=True)
+    """,
+    "DataType": """
+        to_string()
+        to_long()
+        to_float(decimal_mark='.')
+        to_bool()
+        to_stream(workspace, escaped=False)
+        to_datetime(formats=None)
+    """,
+    "AbstractDataset": """
+        __init__(self)
+        __getitem__(self, key)
+        get_by_name(workspace, name, version='latest', **kwargs)
+        get_by_id(workspace, id, **kwargs)
+        get_all(workspace)
+        as_named_input(self, name)
+        register(self, workspace, name, description=None, tags=None, create_new_version=False)
+        update(self, description=None, tags=None)
+        add_tags(self, tags=None)
+        remove_tags(self, tags=None)
+        unregister_all_versions(self)
+        get_partition_key_values(self, partition_keys=None)
+        __str__(self)
+        properties: id name version description tags data_changed_time partition_keys
+    """,
+    "FileDataset": """
+        __init__(self)
+        to_path(self)
+        download(self, target_path=None, overwrite=False, ignore_not_found=False)
+        mount(self, mount_point=None, **kwargs)
+        as_mount(self, path_on_compute=None)
+        as_download(self, path_on_compute=None)
+        as_hdfs(self)
+        skip(self, count)
+        take(self, count)
+        take_sample(self, probability, seed=None)
+        random_split(self, percentage, seed=None)
+        file_metadata(self, col)
+        filter(self, expression)
+        as_cache(self, datacache_store)
+        hydrate(self, datacache_store, replica_count=None)
+    """,
+    "TabularDataset": """
+        __init__(self)
+        with_timestamp_columns(self, timestamp=None, partition_timestamp=None, validate=False, **kwargs)
+        to_pandas_dataframe(self, on_error='null', out_of_range_datetime='null')
+        to_dask_dataframe(self, sample_size=10000, dtypes=None, on_error='null', out_of_range_datetime='null')
+        to_spark_dataframe(self)
+        skip(self, count)
+        take(self, count)
+        take_sample(self, probability, seed=None)
+        random_split(self, percentage, seed=None)
+        keep_columns(self, columns, validate=False)
+        partition_by(self, partition_keys, target, name=None, show_progress=True, partition_as_file_dataset=False)
+        filter(self, expression)
+        drop_columns(self, columns)
+        to_parquet_files(self)
+        to_csv_files(self, separator=',')
+        time_before(self, end_time, include_boundary=True, validate=True)
+        time_after(self, start_time, include_boundary=True, validate=True)
+        time_recent(self, time_delta, include_boundary=True, validate=True)
+        time_between(self, start_time, end_time, include_boundary=True, validate=True)
+        submit_profile_run(self, compute_target, experiment, cache_datastore_name=None)
+        get_profile(self, workspace=None)
+        get_profile_runs(self, workspace=None)
+        download(self, stream_column, target_path=None, overwrite=False, ignore_not_found=True)
+        mount(self, stream_column, mount_point=None)
+        properties: timestamp_columns
+    """,
+    "DatasetConsumptionConfig": """
+        __init__(self, name, dataset, mode=DIRECT_MODE, path_on_compute=None)
+        as_download(self, path_on_compute=None)
+        as_mount(self, path_on_compute=None)
+        as_hdfs(self)
+        properties: name
+    """,
+    "DataPath": """
+        __init__(self, datastore=None, path_on_datastore=None, name=None)
+        create_data_reference(self, data_reference_name=None, datapath_compute_binding=None)
+        create_from_data_reference(data_reference)
+        properties: datastore_name path_on_datastore
+    """,
+    "DataPathComputeBinding": """
+        __init__(self, mode='mount', path_on_compute=None, overwrite=False)
+        create_data_reference(self, data_reference_name=None, datapath=None)
+        create_from_data_reference(data_reference)
+    """,
 }
 
 DIFFERENCES: dict[tuple[str, str], str] = {
@@ -325,7 +437,32 @@ OF_THE_SUBMITTER = "a job asks through its mailbox, which has no such question; 
 
 AZURE_ONLY = "names something that only Azure has"
 
+NO_CACHE = "there is no second copy of data to manage"
+
+WRITES = "made of to_pandas_dataframe() and Dataset.File.upload_directory; comes when somebody misses it"
+
+STREAMS = "columns of files come with DataType.to_stream"
+
+PROFILES = "to_pandas_dataframe().describe() says it"
+
+OTHER_ENGINES = "needs a Spark or Dask cluster, or a database"
+
 ABSENT: dict[tuple[str, str], str] = {
+    ("TabularDatasetFactory", "from_sql_query"): OTHER_ENGINES,
+    ("TabularDatasetFactory", "register_spark_dataframe"): OTHER_ENGINES,
+    ("TabularDatasetFactory", "register_dask_dataframe"): OTHER_ENGINES,
+    ("FileDataset", "as_cache"): NO_CACHE,
+    ("FileDataset", "hydrate"): NO_CACHE,
+    ("TabularDataset", "to_dask_dataframe"): OTHER_ENGINES,
+    ("TabularDataset", "to_spark_dataframe"): OTHER_ENGINES,
+    ("TabularDataset", "partition_by"): WRITES,
+    ("TabularDataset", "to_parquet_files"): WRITES,
+    ("TabularDataset", "to_csv_files"): WRITES,
+    ("TabularDataset", "submit_profile_run"): PROFILES,
+    ("TabularDataset", "get_profile"): PROFILES,
+    ("TabularDataset", "get_profile_runs"): PROFILES,
+    ("TabularDataset", "download"): STREAMS,
+    ("TabularDataset", "mount"): STREAMS,
     ("Data", "create"): "comes with datasets",
     ("Workspace", "service_context"): AZURE_ONLY,
     ("Workspace", "discovery_url"): AZURE_ONLY,

@@ -1,6 +1,5 @@
 """Names of SDK v1 that are not here, and what works instead. A name stands for everything below it."""
 
-_DATASETS = "give the script a path: datastore.path('folder').as_mount() in its arguments, or a folder of this machine"
 _MODELS = "files under outputs/ are kept with the run; register them with run.register_model in the script, or in MLflow's UI"
 _SERVING = "serve the model with `mlflow models serve`, or any server of your own"
 _PIPELINES = "write a Prefect flow that calls experiment.submit for each step"
@@ -11,9 +10,6 @@ _INTERPRET = "use the library itself in the script, and keep its results with ru
 _LOCAL_TARGETS = "the compute target of this version is 'local'"
 
 NAMES = {
-    "azureml.core.Dataset": _DATASETS,
-    "azureml.core.dataset": _DATASETS,
-    "azureml.core.dataset.Dataset": _DATASETS,
     "azureml.core.Model": _MODELS,
     "azureml.core.model": _MODELS,
     "azureml.core.Webservice": _SERVING,
@@ -34,19 +30,10 @@ NAMES = {
     "azureml.core.compute.HDInsightCompute": _LOCAL_TARGETS,
     "azureml.core.compute.RemoteCompute": _LOCAL_TARGETS,
     "azureml.core.compute.SynapseCompute": _LOCAL_TARGETS,
-    "azureml.data.dataset_factory": _DATASETS,
-    "azureml.data.dataset_consumption_config": _DATASETS,
-    "azureml.data.abstract_dataset": _DATASETS,
-    "azureml.data.tabular_dataset": _DATASETS,
-    "azureml.data.file_dataset": _DATASETS,
-    "azureml.data.FileDataset": _DATASETS,
-    "azureml.data.TabularDataset": _DATASETS,
-    "azureml.data.DataType": _DATASETS,
     "azureml.data.output_dataset_config": "write into ./outputs, which is kept with the run",
     "azureml.data.OutputFileDatasetConfig": "write into ./outputs, which is kept with the run",
     "azureml.data.LinkFileOutputDatasetConfig": "write into ./outputs, which is kept with the run",
     "azureml.data.HDFSOutputDatasetConfig": "write into ./outputs, which is kept with the run",
-    "azureml.data.datapath": _DATASETS,
     "azureml.data.azure_storage_datastore": "the workspace's own datastore is a folder: workspace.get_default_datastore()",
     "azureml.pipeline": _PIPELINES,
     "azureml.train.hyperdrive": _SWEEPS,

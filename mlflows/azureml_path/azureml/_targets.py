@@ -12,4 +12,5 @@ RUN = "mlflows.job.run:Run" if _IN_JOB else "mlflows.history.run:Run"
 WORKSPACE = "mlflows.job.proxies:Workspace" if _BY_MAILBOX else "mlflows.workspace:Workspace"
 EXPERIMENT = "mlflows.job.proxies:Experiment" if _BY_MAILBOX else "mlflows.experiment:Experiment"
 KEYVAULT = "mlflows.job.proxies:Keyvault" if _BY_MAILBOX else "mlflows.keyvault:Keyvault"
-IN_JOB_ONLY = {"Dataset": "mlflows.job.proxies:Dataset", "Model": "mlflows.job.proxies:Model"} if _IN_JOB else {}
+DATASET = "mlflows.job.proxies:Dataset" if _IN_JOB else "mlflows.data.dataset:Dataset"
+IN_JOB_ONLY = {"Model": "mlflows.job.proxies:Model"} if _IN_JOB else {}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from mlflows.config.run_configuration import RunConfiguration
 from mlflows.config.run_definition import run_definition
 from mlflows.config.script_run_config import ScriptRunConfig
 from mlflows.config.sections import ApplicationEndpointConfiguration, DataReferenceConfiguration, DockerConfiguration
+from mlflows.data.dataset_consumption_config import DatasetConsumptionConfig
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.credentials import put_back, referred
 from mlflows.environments.environment import Environment, EnvironmentReference
@@ -388,6 +390,11 @@ BAD: list[tuple[dict[str, Any] | Callable[[ScriptRunConfig], None], type[Excepti
     ({"command": {"a": 1}}, UserErrorException, ["command", "{'a': 1}", "expected a string or a list"]),
     ({"arguments": [None]}, UserErrorException, ["arguments[0]", "None", "Leave the element out"]),
     ({"arguments": ["--d", Dataset()]}, UserErrorException, ["arguments[1]", "Dataset", "as_named_input"]),
+    (
+        {"arguments": ["--d", DatasetConsumptionConfig("d", (SimpleNamespace(name="team"), "people"))]},
+        UserErrorException,
+        ["arguments[1]", "DatasetConsumptionConfig", "not available in this version yet", "Give the script a path"],
+    ),
     ({"arguments": ["--d", {"a": 1}]}, UserErrorException, ["arguments[1]", "dict", "{'a': 1}", "Give a string"]),
     ({"arguments": [["a"]]}, UserErrorException, ["arguments[0]", "list", "['a']", "Give a string"]),
     ({"command": ["run", object]}, UserErrorException, ["command[1]", "type", "Give a string"]),

@@ -172,10 +172,10 @@ class TestAttributes:
 
     def test_what_nothing_can_be_in_yet(self):
         ws = Workspace.get("team")
-        for mapping in (ws.datasets, ws.webservices, ws.images, ws.linked_services, ws.private_endpoints):
+        for mapping in (ws.webservices, ws.images, ws.linked_services, ws.private_endpoints):
             assert mapping == {} and mapping.get("x") is None
         with pytest.raises(KeyError):
-            ws.datasets["x"]
+            ws.images["x"]
 
     @pytest.mark.parametrize("name", ["list_keys", "discovery_url", "service_context", "diagnose_workspace"])
     def test_what_only_azure_has_is_said(self, name):
