@@ -28,6 +28,10 @@ NAMES = {
     "MlflowsEnvironment": "mlflows.environments.block:MlflowsEnvironment",
     "CondaDependencies": "mlflows.environments.conda_dependencies:CondaDependencies",
     "Datastore": "mlflows.data.datastore:Datastore",
+    "MlflowsS3Datastore": "mlflows.data.datastore_block:MlflowsS3Datastore",
+    "MlflowsFolderDatastore": "mlflows.data.datastore_block:MlflowsFolderDatastore",
+    "MlflowsUrlDatastore": "mlflows.data.datastore_block:MlflowsUrlDatastore",
+    "MlflowsDatastoreAlias": "mlflows.data.datastore_block:MlflowsDatastoreAlias",
     "script_run": "mlflows.flows.script_run:script_run",
 }
 

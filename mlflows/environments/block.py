@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from prefect.blocks.core import Block
-from prefect.exceptions import ObjectAlreadyExists
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import Field, HttpUrl
 
 
@@ -37,12 +35,3 @@ class MlflowsEnvironment(Block):
         default_factory=dict, description="The whole definition, in the form of azureml_environment.json; secrets are references."
     )
     labels: list[str] = Field(default_factory=list, description="Labels by which this version can be asked for.")
-
-
-def make_known(prefect_api_url: str) -> None:
-    """Make the type known to a Prefect server; nothing happens where it is. Credentials are those of Prefect's settings."""
-    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
-        try:
-            MlflowsEnvironment.register_type_and_schema(_sync=True)  # type: ignore[call-arg]
-        except ObjectAlreadyExists:  # somebody else did at the same time
-            MlflowsEnvironment.register_type_and_schema(_sync=True)  # type: ignore[call-arg]

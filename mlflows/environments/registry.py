@@ -187,7 +187,7 @@ def _registered(client: RestClient, definition: Mapping[str, Any], name: str, sa
 def _make_known(client: RestClient) -> None:
     from mlflows.environments import block  # imports Prefect: a second, once for a server
 
-    block.make_known(client.base_url)
+    blocks.teach(client.base_url, block.MlflowsEnvironment)
 
 
 def _versions(client: RestClient, name: str) -> dict[int, Document]:
