@@ -78,14 +78,15 @@ class Cache:
 
         pool = ThreadPoolExecutor(min(store.parallel, len(missing)))
         try:
-            for _ in pool.map(lambda entry: self._fetch(store, *entry, tick), missing):
+            for _ in pool.map(lambda entry: self._fetch(store, entry, tick), missing):
                 pass
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         self.evict()
 
-    def _fetch(self, store: Store, item: Item, key: str, path: str, tick: Tick) -> None:
+    def _fetch(self, store: Store, entry: tuple[Item, str, str], tick: Tick) -> None:
         """Who comes second waits for who came first, and finds the file."""
+        item, key, path = entry
         with self._lock(key):
             if self._is_there(item, path):
                 return

@@ -193,13 +193,6 @@ class TestFiles:
         assert contents(tmp_path / "out") == {"big": content}
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["big"]
 
-    def test_file_and_folder_of_one_name(self, store: S3Datastore, s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
-        for key in ("a/b", "a"):
-            s3_server.client().put_object(Bucket=bucket, Key=key, Body=b"1")
-        with pytest.raises(UserErrorException, match="'a' is a file in the datastore, and so is 'a/b'"):
-            store.download(tmp_path / "out")
-        assert not (tmp_path / "out").exists()
-
     def test_links_of_the_target_lead_nowhere_else(self, store: S3Datastore, data: Path, tmp_path: Path) -> None:
         store.upload(data, show_progress=False)
         (tmp_path / "elsewhere").mkdir()

@@ -73,6 +73,13 @@ def test_there_and_back(files: dict[str, bytes]) -> None:
             assert Path(folder, "out", item.path).read_bytes() == files[item.path.partition("/")[2]]
 
 
+def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
+    """S3 has both; a disk cannot."""
+    with pytest.raises(UserErrorException, match="'a' is a file in the datastore, and so is 'a/b'"):
+        transfer.download(LocalStore("/x"), [Item("a", 1, ""), Item("a/b", 1, "")], str(tmp_path / "out"), False, False)
+    assert not (tmp_path / "out").exists()
+
+
 class TestMatching:
     @pytest.mark.parametrize(
         ("pattern", "expected"),
