@@ -16,6 +16,7 @@ from mlflows import Datastore, MlflowsS3Datastore, Workspace
 from mlflows.data.datastore_kinds import S3Datastore
 from mlflows.data.datastore_registry import block_name
 from mlflows.exceptions import AuthenticationException, ServiceException, UserErrorException
+from tests.support.documents import ROOT, blocks
 from tests.support.s3 import S3Server
 
 Files = Callable[[], dict[str, bytes]]
@@ -109,6 +110,16 @@ class TestRegistering:
             Datastore.register_s3(workspace, "mydata", **{"bucket": bucket, **keys(s3_server), **change})
         assert s3_server.secret_access_key not in str(error.value) and s3_server.access_key_id not in str(error.value)
         assert list(workspace.datastores) == ["workspaceblobstore"]
+
+
+def test_as_in_the_documents(workspace: Workspace, s3_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block of docs/data.md, with this server's address and bucket."""
+    [block] = [block for block in blocks(ROOT / "docs" / "data.md") if block.text.startswith("Datastore.register_s3(\n")]
+    monkeypatch.setenv("ACCESS_KEY", s3_server.access_key_id)
+    monkeypatch.setenv("SECRET_KEY", s3_server.secret_access_key)
+    text = block.text.replace("http://127.0.0.1:9000", s3_server.endpoint).replace('bucket="training"', f'bucket="{bucket}"')
+    exec(text, {"Datastore": Datastore, "workspace": workspace, "os": os})
+    assert workspace.get_default_datastore().container_name == bucket
 
 
 class TestAzure:
