@@ -98,8 +98,9 @@ class Cache:
             os.rename(filling, path)
 
     def _is_there(self, item: Item, path: str) -> bool:
+        """Of a file whose store does not tell its versions apart, nobody knows."""
         try:
-            if os.stat(path).st_size == item.size:
+            if item.version and os.stat(path).st_size == item.size:
                 os.utime(path)  # when it was used last
                 return True
         except FileNotFoundError:

@@ -172,7 +172,8 @@ def datastores_of(workspace: HasName) -> dict[str, AbstractDatastore]:
     if hasattr(workspace, "_prefect"):
         documents = registry.all_of(workspace._prefect(), workspace.name)
         for name in sorted(documents):
-            made = _made(workspace, name, documents.get(_target(documents, name)))
+            target = _target(documents, name)
+            made = _built_in(workspace) if target == DEFAULT_NAME else _made(workspace, name, documents.get(target))
             found.update({name: made} if made is not None else {})
     return found
 

@@ -71,7 +71,7 @@ class S3Store:
 
     def item(self, path: str) -> Item | None:
         """One request."""
-        import obstore
+        obstore = _obstore()
 
         try:
             return _item(self._ask(lambda: obstore.head(self._store(), path), path, passing=FileNotFoundError))
@@ -92,9 +92,9 @@ class S3Store:
 
     def put(self, source: str, path: str, tick: Tick) -> None:
         """In parts, if it is large. S3 shows an object when all of it is there."""
-        import obstore
+        obstore = _obstore()
 
-        size = os.path.getsize(source)
+        size = _readable_size(source)
         if size <= PART_BYTES:
             data = b"".join(_read(source, tick, PART_BYTES))
             self._ask(lambda: obstore.put(self._store(), path, data, use_multipart=False), path)
@@ -106,29 +106,42 @@ class S3Store:
             raise ServiceException(f"{path} in {self.place} has {there and there.size} bytes after {size} were sent. Send it again.")
 
     def _listed(self, prefix: str) -> Iterator[Item]:
-        import obstore
-
-        folder, slash, rest = prefix.rpartition("/")
+        folder, _, rest = prefix.rpartition("/")
         if not rest:
-            yield from self._pages(lambda: obstore.list(self._store(), prefix=folder or None, chunk_size=1000))
+            yield from self._below(folder)
             return
         first = self.item(prefix)
         if first is not None:
             yield first
         end = prefix.encode()
-        for item in self._pages(lambda: obstore.list(self._store(), prefix=folder or None, offset=prefix, chunk_size=1000)):
+        for item in self._below(folder, prefix):
             if item.path.startswith(prefix):
                 yield item
             elif item.path.encode() > end:
                 return
 
-    def _pages(self, list_them: Callable[[], Any]) -> Iterator[Item]:
-        stream = iter(self._ask(list_them, ""))
-        while True:
-            page = self._ask(lambda: next(stream, None), "")
-            if page is None:
-                return
-            yield from map(_item, page)
+    def _below(self, folder: str, after: str | None = None) -> Iterator[Item]:
+        """All below a folder, from behind a path on. A listing that broke is begun again behind the last path that came: asked once more,
+        the broken one would end as if it were whole."""
+        obstore = _obstore()
+
+        listing: Any = None
+        last = after
+
+        def page() -> Any:
+            nonlocal listing
+            try:
+                if listing is None:
+                    listing = iter(obstore.list(self._store(), prefix=folder or None, offset=last, chunk_size=1000))
+                return next(listing, None)
+            except BaseException:
+                listing = None
+                raise
+
+        while (found := self._ask(page, "")) is not None:
+            for meta in found:
+                last = meta["path"]
+                yield _item(meta)
 
     def _fetch_small(self, item: Item, target: str, tick: Tick) -> None:
         data = memoryview(self._range(item, 0, item.size)) if item.size else memoryview(b"")
@@ -179,7 +192,7 @@ class S3Store:
         Raises:
             ServiceException: there is another version, or fewer bytes.
         """
-        import obstore
+        obstore = _obstore()
         from obstore.exceptions import PreconditionError
 
         options: Any = {"if_match": f'"{item.version}"'} if item.version else {}
@@ -222,10 +235,9 @@ class S3Store:
         return self._client
 
     def _connected(self) -> Any:
-        try:
-            from obstore.store import S3Store as Client
-        except ImportError as error:
-            raise UserErrorException("Datastores of S3 need the extra s3: pip install 'mlflows[s3]'.") from error
+        _obstore()
+        from obstore.store import S3Store as Client
+
         its = self._settings
         config: Any = {"virtual_hosted_style_request": not (its.path_style if its.path_style is not None else bool(its.endpoint))}
         config.update({key: value for key, value in (("endpoint", its.endpoint), ("region", its.region)) if value})
@@ -278,6 +290,14 @@ class S3Store:
         )
 
 
+def _obstore() -> Any:
+    try:
+        import obstore
+    except ImportError as error:
+        raise UserErrorException("Datastores of S3 need the extra s3: pip install 'mlflows[s3]'.") from error
+    return obstore
+
+
 def _item(meta: Any) -> Item:
     return Item(meta["path"], meta["size"], (meta.get("e_tag") or "").strip('"'))
 
@@ -309,6 +329,15 @@ def _read(source: str, tick: Tick, part: int) -> Iterator[bytes]:
         after = os.fstat(handle.fileno())
         if sent != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise ServiceException(f"{source} was written to while it was uploaded. Upload it when it is finished.")
+
+
+def _readable_size(source: str) -> int:
+    """Found out first: from within an upload, the error would look like one of the server."""
+    try:
+        with open(source, "rb") as handle:
+            return os.fstat(handle.fileno()).st_size
+    except OSError as error:
+        raise UserErrorException(f"{source} cannot be read: {error.strerror}.") from error
 
 
 def _digest(descriptor: int) -> str:

@@ -147,4 +147,4 @@ def shown(url: str) -> str:
 def _item(path: str, found: Mapping[str, Any]) -> Item:
     size = int(found.get("size") or 0)
     says = next((found[key] for key in ("ETag", "etag", "md5", "mtime", "LastModified", "last_modified", "updated") if found.get(key)), "")
-    return Item(path, size, hashlib.sha256(f"{size} {says}".encode()).hexdigest()[:32])
+    return Item(path, size, hashlib.sha256(f"{size} {says}".encode()).hexdigest()[:32] if says else "")

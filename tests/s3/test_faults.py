@@ -104,6 +104,22 @@ class TestServerKilledAndBack:
         store.fetch(item, str(tmp_path / "out"), lambda size: None)
         assert digest(tmp_path / "out") == digest(big)
 
+    def test_listing(self, own: OwnServer, tmp_path: Path) -> None:
+        """It has several pages, and none is missing afterwards."""
+        bucket = own.server.make_bucket()
+        store = store_of(own.server, bucket)
+        (tmp_path / "x").write_text("x")
+        names = [f"{number:04}" for number in range(2500)]
+        transfer.upload(store, [(str(tmp_path / "x"), name) for name in names], "", True, False)
+        listing = store.items("")
+        paths = [next(listing).path]
+        own.kill()
+        back = threading.Timer(AWAY_SECONDS, own.start)
+        back.start()
+        paths += [item.path for item in listing]
+        back.join()
+        assert paths == names
+
     def test_it_stays_away(self, own: OwnServer, big: Path, tmp_path: Path) -> None:
         """The error comes when patience ends, and what is there is not fetched again."""
         bucket = own.server.make_bucket()

@@ -112,6 +112,20 @@ def test_one_that_fails_leaves_nothing_that_looks_whole(store: Counting, folder:
     assert not list((folder / "held").iterdir())
 
 
+def test_what_has_no_version_is_fetched_each_time(folder: Path) -> None:
+    class Unversioned(LocalStore):
+        fetched = 0
+
+        def fetch(self, item: Item, target: str, tick: Tick) -> None:
+            self.fetched += 1
+            Path(target).write_bytes(bytes(item.size))
+
+    store = Unversioned("/x")
+    for times in (1, 2):
+        with Cache(folder).holding(store, [Item("x", 3, "")]) as [path]:
+            assert Path(path).read_bytes() == bytes(3) and store.fetched == times
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [("", DEFAULT_BYTES), ("0", 0), ("200GB", 200 * 10**9), ("1.5 MiB", 3 << 19), ("12", 12)],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,11 +13,11 @@ import pytest
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 
-from mlflows import Datastore
+from mlflows import Datastore, workspace_config
 from mlflows.data import datastore_registry as registry
 from mlflows.data import workspace_file
 from mlflows.data.datastore_block import BLOCKS
-from mlflows.data.s3_store import S3Settings
+from mlflows.data.s3_store import S3Settings, S3Store
 from mlflows.data.url_store import UrlSettings, shown
 from mlflows.exceptions import UserErrorException
 from mlflows.rest import RestClient
@@ -171,6 +173,26 @@ def test_the_built_in_needs_no_server_and_stays() -> None:
     assert Datastore.get_default(Away()).name == store.name == "workspaceblobstore"
     with pytest.raises(UserErrorException, match="cannot be unregistered"):
         store.unregister()
+
+
+@pytest.mark.parametrize("storage", ["training", {"acc/cont": 3}, {"acc/cont": ""}, ["acc/cont"]])
+def test_bad_azure_storage_in_config_json(tmp_path: Path, storage: Any) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"workspace_name": "team", "azure_storage": storage}))
+    with pytest.raises(UserErrorException, match="config.json: azure_storage does not say which datastore"):
+        workspace_config.read(str(path))
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(UserErrorException, match=r"need the extra s3: pip install 'mlflows\[s3\]'"):
+        Datastore.register_s3(Away(), "mydata", "data")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    store = S3Store(S3Settings("data", "http://127.0.0.1:1"), 0)
+    with pytest.raises(UserErrorException, match="missing cannot be read: No such file"):
+        store.put(str(tmp_path / "missing"), "x", lambda size: None)
 
 
 def test_keys_are_not_shown() -> None:
