@@ -31,6 +31,10 @@ NAMES = {
     "Dataset": "mlflows.job.proxies:Dataset" if _IN_JOB else "mlflows.data.dataset:Dataset",
     "DataPath": "mlflows.data.datapath:DataPath",
     "MlflowsDataset": "mlflows.data.dataset_block:MlflowsDataset",
+    "MlflowsS3Datastore": "mlflows.data.datastore_block:MlflowsS3Datastore",
+    "MlflowsFolderDatastore": "mlflows.data.datastore_block:MlflowsFolderDatastore",
+    "MlflowsUrlDatastore": "mlflows.data.datastore_block:MlflowsUrlDatastore",
+    "MlflowsDatastoreAlias": "mlflows.data.datastore_block:MlflowsDatastoreAlias",
     "script_run": "mlflows.flows.script_run:script_run",
 }
 

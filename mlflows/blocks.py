@@ -5,11 +5,12 @@ A document's name is unique among those of its type: making one that is there fa
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlflows.exceptions import ServiceException
@@ -80,6 +81,35 @@ def beginning(client: RestClient, kind: str, prefix: str) -> list[dict[str, Any]
             return [document for document in found if document["name"].startswith(prefix)]
 
 
+def of_kinds(client: RestClient, kinds: Sequence[str], prefix: str) -> list[dict[str, Any]]:
+    """The documents of several types whose names begin with ``prefix``, secrets included; ``["block_type"]["slug"]`` is its type."""
+    wanted = {"block_documents": {"name": {"like_": prefix}}, "block_types": {"slug": {"any_": [*kinds]}}, "limit": _PAGE}
+    found: list[dict[str, Any]] = []
+    while True:
+        page = ask(client, "POST", "/block_documents/filter", {**wanted, "offset": len(found), "include_secrets": True})
+        found += page
+        if len(page) < _PAGE:
+            return [document for document in found if document["name"].startswith(prefix)]
+
+
+def remove(client: RestClient, document: Mapping[str, Any]) -> None:
+    """Remove a document; nothing happens if it is gone."""
+    with contextlib.suppress(Missing):
+        ask(client, "DELETE", f"/block_documents/{document['id']}")
+
+
+def teach(prefect_api_url: str, block: Any) -> None:
+    """Make a class of blocks known to a Prefect server; nothing happens where it is. Credentials are those of Prefect's settings."""
+    from prefect.exceptions import ObjectAlreadyExists  # a second, once for a server
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
+        try:
+            block.register_type_and_schema(_sync=True)
+        except ObjectAlreadyExists:  # somebody else did at the same time
+            block.register_type_and_schema(_sync=True)
+
+
 def type_of(client: RestClient, kind: str, make_known: Callable[[], None] | None = None) -> dict[str, str]:
     """The ids of a type and of its newest schema, as create needs them; ``make_known`` tells a server the type that does not know it.
 
@@ -142,18 +172,6 @@ def store_secret(client: RestClient, name: str, value: str) -> None:
 def secret_reference(name: str) -> str:
     """What stands for the value of Prefect's Secret block ``name``."""
     return f"{{{{ prefect.blocks.secret.{name} }}}}"
-
-
-def make_known(block: Any, prefect_api_url: str) -> None:
-    """Make a class of blocks known to a Prefect server; nothing happens where it is. Credentials are those of Prefect's settings."""
-    from prefect.exceptions import ObjectAlreadyExists
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
-        try:
-            block.register_type_and_schema(_sync=True)
-        except ObjectAlreadyExists:  # somebody else did at the same time
-            block.register_type_and_schema(_sync=True)
 
 
 def _write(client: RestClient, method: str, path: str, name: str, body: Mapping[str, Any]) -> Any:

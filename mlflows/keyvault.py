@@ -7,7 +7,6 @@ it as ``{{ prefect.blocks.secret.<block> }}`` (``Keyvault.reference``).
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -83,8 +82,7 @@ class Keyvault:
         """Remove a secret; one that is not there is no error."""
         found = self._find(self._block(name))
         if found is not None:
-            with contextlib.suppress(blocks.Missing):
-                blocks.ask(self._workspace._prefect(), "DELETE", f"/block_documents/{found['id']}")
+            blocks.remove(self._workspace._prefect(), found)
 
     def delete_secrets(self, secrets: Iterable[str]) -> None:
         """Remove several."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlflows import settings, workspace_config
 from mlflows.compute.targets import ComputeTarget, targets_of
 from mlflows.data import snapshot, workspace_file
-from mlflows.data.datastore import Datastore, LocalFolderDatastore, datastores_of
+from mlflows.data.datastore import Datastore, datastores_of
+from mlflows.data.datastore_kinds import AbstractDatastore
 from mlflows.environments.environment import Environment
 from mlflows.exceptions import UserErrorException, WorkspaceException
 from mlflows.experiment import Experiment
@@ -44,7 +45,7 @@ _AZURES = (
 """What Workspace of SDK v1 has and this one does not."""
 
 _SERVER_KEYS = ("prefect_api_url", "mlflow_tracking_uri", "prefect_ui_url", "mlflow_ui_url")
-_OWN_KEYS = (*_SERVER_KEYS, "container_registry")
+_OWN_KEYS = (*_SERVER_KEYS, "container_registry", "azure_storage")
 
 
 class Workspace:
@@ -86,8 +87,9 @@ class Workspace:
         """The workspace that a ``config.json`` names.
 
         Looked for, as SDK v1 does, in ``.azureml`` of the folder and all folders above it, then in ``aml_config``, then in the folders
-        themselves. Besides Azure's three keys the file may have ``prefect_api_url``, ``mlflow_tracking_uri`` and
-        ``container_registry``: ``{"address": "host:port/path", "credentials": "<a DockerRegistryCredentials block>"}``.
+        themselves. Besides Azure's three keys the file may have ``prefect_api_url``, ``mlflow_tracking_uri``,
+        ``container_registry``: ``{"address": "host:port/path", "credentials": "<a DockerRegistryCredentials block>"}``, and
+        ``azure_storage``: ``{"<account>/<container>": "<the datastore in its place>"}``.
 
         Args:
             path: the file, or the folder to start from. Without it: the working directory, and if there is no file anywhere, the
@@ -270,7 +272,7 @@ class Workspace:
         return targets_of(self)
 
     @property
-    def datastores(self) -> dict[str, LocalFolderDatastore]:
+    def datastores(self) -> dict[str, AbstractDatastore]:
         """All datastores, by name."""
         return datastores_of(self)
 
@@ -305,7 +307,7 @@ class Workspace:
         """The newest version of each registered environment, and the curated ones, by name."""
         return Environment.list(self)
 
-    def get_default_datastore(self) -> LocalFolderDatastore:
+    def get_default_datastore(self) -> AbstractDatastore:
         """The default datastore."""
         return Datastore.get_default(self)
 

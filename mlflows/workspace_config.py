@@ -60,6 +60,7 @@ def read(path: str) -> dict[str, Any]:
         if not isinstance(content.get(key, ""), str):
             raise UserErrorException(f"{path}: {key} must be a string, not {content[key]!r}.")
     _check_registry(path, content.get("container_registry"))
+    _check_azure_storage(path, content.get("azure_storage"))
     return content
 
 
@@ -90,6 +91,16 @@ def _check_registry(path: str, registry: Any) -> None:
     unknown = sorted(set(registry) - {"address", "credentials"})
     if unknown:  # a password among them would be in a file that people share
         raise UserErrorException(f"{path}: container_registry has unknown keys: {', '.join(unknown)}. {form}")
+
+
+def _check_azure_storage(path: str, storage: Any) -> None:
+    if storage is None:
+        return
+    if not isinstance(storage, dict) or not all(isinstance(name, str) and name for name in storage.values()):
+        raise UserErrorException(
+            f"{path}: azure_storage does not say which datastore is in the place of which container. Write "
+            '{"<account>/<container>": "<datastore>"}.'
+        )
 
 
 def _search(start: str, file_name: str | None) -> str | None:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support import engine
+from tests.support import engine, s3
 from tests.support.engine import Engine, Registry
+from tests.support.s3 import S3Server
 
 
 class MlflowServer(NamedTuple):
@@ -88,3 +89,9 @@ def image_registry() -> Registry:
 def private_image_registry() -> Registry:
     """A registry that asks for a user and a password."""
     return engine.find_private_registry()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> S3Server:
+    """A MinIO, with its address, its keys and ``make_bucket``."""
+    return s3.find_server()

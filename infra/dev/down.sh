@@ -21,6 +21,7 @@ stop() { # name, process name (an id may have gone to another process), "group" 
 stop background sh group
 stop registry docker-registry
 stop registry-private docker-registry
+stop minio minio-v0.0.0-20
 stop dockerd dockerd
 if [ -e "$state/dockerd.systemd" ]; then
     systemctl stop docker.socket docker

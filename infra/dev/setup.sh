@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need system-wide, on a disposable Debian machine: run as root with CI=true. Elsewhere it does nothing.
-# May be run again at any time; what is there is left alone. Engine, registries and base image go on in the background: who needs one
+# May be run again at any time; what is there is left alone. Engine, registries, base image and MinIO go on in the background: who needs one
 # runs its piece, which waits (tests/conftest.py).
 set -eu
 
@@ -26,4 +26,4 @@ if [ -n "$packages" ]; then
     # shellcheck disable=SC2086  # a list of words
     install $packages
 fi
-by_hand background sh -c 'sh "$0/docker_engine.sh" && sh "$0/registry.sh" && sh "$0/base_image.sh"' "$here"
+by_hand background sh -c 'sh "$0/docker_engine.sh" && sh "$0/registry.sh" && sh "$0/base_image.sh"; sh "$0/minio.sh"' "$here"

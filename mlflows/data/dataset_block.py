@@ -7,8 +7,6 @@ from typing import Any
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl
 
-from mlflows import blocks
-
 
 class MlflowsDataset(Block):
     """One version of a registered dataset: what `dataset.register(workspace, name)` writes and `Dataset.get_by_name` reads.
@@ -38,8 +36,3 @@ class MlflowsDataset(Block):
     definition: dict[str, Any] = Field(default_factory=dict, description="Paths of the files, how they are read, and the steps after that.")
     description: str | None = Field(default=None, description="What the dataset is.")
     tags: dict[str, str] = Field(default_factory=dict, description="Names and values.")
-
-
-def make_known(prefect_api_url: str) -> None:
-    """Make the type known to a Prefect server; nothing happens where it is."""
-    blocks.make_known(MlflowsDataset, prefect_api_url)

@@ -188,7 +188,7 @@ def _no_such_id(id: str, workspace: str) -> NoReturn:
 def _make_known(prefect_api_url: str) -> None:
     from mlflows.data import dataset_block  # imports Prefect: a second, once for a server
 
-    dataset_block.make_known(prefect_api_url)
+    blocks.teach(prefect_api_url, dataset_block.MlflowsDataset)
 
 
 _KIND = versions.Kind(KIND, "dataset", "dataset_name", _make_known)

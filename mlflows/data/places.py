@@ -19,7 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from mlflows.data import globs
-from mlflows.data.datastore import OWN_FOLDER
+from mlflows.data.datastore_kinds import OWN_FOLDER
 from mlflows.exceptions import UserErrorException
 
 WEB_SECONDS = 30

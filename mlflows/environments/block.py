@@ -7,8 +7,6 @@ from typing import Any
 from prefect.blocks.core import Block
 from pydantic import Field, HttpUrl
 
-from mlflows import blocks
-
 
 class MlflowsEnvironment(Block):
     """One version of a registered environment: what `Environment.register(workspace)` writes and `Environment.get` reads.
@@ -37,8 +35,3 @@ class MlflowsEnvironment(Block):
         default_factory=dict, description="The whole definition, in the form of azureml_environment.json; secrets are references."
     )
     labels: list[str] = Field(default_factory=list, description="Labels by which this version can be asked for.")
-
-
-def make_known(prefect_api_url: str) -> None:
-    """Make the type known to a Prefect server; nothing happens where it is."""
-    blocks.make_known(MlflowsEnvironment, prefect_api_url)

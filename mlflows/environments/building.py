@@ -107,7 +107,13 @@ def add_private_pip_wheel(workspace: Workspace, file_path: str | os.PathLike[str
     source = Path(os.path.abspath(file_path))
     if not _WHEEL.fullmatch(source.name):
         raise UserErrorException(f"file_path: {source.name!r} is not the name of a wheel, such as package-1.0-py3-none-any.whl.")
-    folder = Path(workspace.get_default_datastore().root) / WHEELS
+    store = workspace.get_default_datastore()
+    if not hasattr(store, "root"):
+        raise UserErrorException(
+            f"file_path: wheels are kept in a folder, and the default datastore {store.name!r} is none. Call "
+            "workspace.set_default_datastore('workspaceblobstore'), or put the wheel into a package index."
+        )
+    folder = Path(store.root) / WHEELS
     target = folder / content_of(source)[:16] / source.name
     there = sorted(folder.glob(f"*/{source.name}"))
     if there and not exist_ok:

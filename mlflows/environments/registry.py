@@ -169,7 +169,7 @@ def _registered(client: RestClient, definition: Mapping[str, Any], name: str, sa
 def _make_known(prefect_api_url: str) -> None:
     from mlflows.environments import block  # imports Prefect: a second, once for a server
 
-    block.make_known(prefect_api_url)
+    blocks.teach(prefect_api_url, block.MlflowsEnvironment)
 
 
 _KIND = versions.Kind(KIND, "environment", "environment_name", _make_known)

@@ -34,9 +34,11 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.states import Pending, to_state_create
 from prefect.utilities.engine import propose_state
 
-from mlflows import settings
+from mlflows import blocks, settings
 from mlflows.compute import spares
-from mlflows.environments import block
+from mlflows.data.dataset_block import MlflowsDataset
+from mlflows.data.datastore_block import BLOCKS
+from mlflows.environments.block import MlflowsEnvironment
 from mlflows.flows import ending, steering
 from mlflows.flows.client import shared_client
 from mlflows.flows.guard import TAKEN
@@ -81,11 +83,12 @@ class Runner:
         return await deployment.aapply()
 
     async def _make_types_known(self) -> None:
-        """So that the first one who registers an environment need not import Prefect for it."""
+        """So that the first one who registers an environment, a dataset or a datastore need not import Prefect for it."""
         try:
-            await asyncio.to_thread(block.make_known, self._servers["prefect_api_url"])
+            for block in (MlflowsEnvironment, MlflowsDataset, *BLOCKS.values()):
+                await asyncio.to_thread(blocks.teach, self._servers["prefect_api_url"], block)
         except Exception as error:  # who registers one does it then
-            logger.warning("The block type of environments is not registered: %r", error)
+            logger.warning("The types of blocks are not registered: %r", error)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One submitter: ``hello``, ``submit``, then ``go``, which alone starts something."""

@@ -94,7 +94,7 @@ class Registry:
 
 def find_engine() -> Engine:
     """Skips the test if no engine answers."""
-    _bring_up("docker_engine.sh")
+    bring_up("docker_engine.sh")
     if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, timeout=60).returncode:
         pytest.skip("needs a Docker engine")
     return Engine()
@@ -102,7 +102,7 @@ def find_engine() -> Engine:
 
 def find_base_image(engine: Engine) -> str:
     """Name of a Debian image with python3 that trusts what this machine trusts; skips the test if it is not there."""
-    _bring_up("base_image.sh")
+    bring_up("base_image.sh")
     if not engine.docker("image", "ls", "--quiet", BASE_IMAGE):
         pytest.skip(f"needs the image {BASE_IMAGE} (infra/dev/base_image.sh)")
     return BASE_IMAGE
@@ -110,7 +110,7 @@ def find_base_image(engine: Engine) -> str:
 
 def find_registry() -> Registry:
     """The registry that takes everybody; skips the test if it does not answer."""
-    _bring_up("registry.sh")
+    bring_up("registry.sh")
     registry = Registry(REGISTRY)
     if registry.status() != 200:
         pytest.skip(f"needs an image registry on {REGISTRY} (infra/dev/registry.sh)")
@@ -119,7 +119,7 @@ def find_registry() -> Registry:
 
 def find_private_registry() -> Registry:
     """The registry that asks for a password; skips the test if it does not answer or its password may not be read."""
-    _bring_up("registry.sh")
+    bring_up("registry.sh")
     if os.access(CREDENTIALS, os.R_OK):
         username, _, password = CREDENTIALS.read_text().strip().partition(":")
         registry = Registry(PRIVATE_REGISTRY, username, password)
@@ -128,7 +128,7 @@ def find_private_registry() -> Registry:
     pytest.skip(f"needs an image registry with a password on {PRIVATE_REGISTRY} (infra/dev/registry.sh)")
 
 
-def _bring_up(piece: str) -> None:
+def bring_up(piece: str) -> None:
     """Where the machine is ours, run a piece of infra/dev. It ends at once where its work is done, and waits where it is under way."""
     if not DISPOSABLE:
         return

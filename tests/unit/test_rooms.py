@@ -39,7 +39,7 @@ QUICK = {"ground", "job", "environments", "data", "config", "history", "front"}
 QUICK_MODULES = {f"mlflows.flows.{name}" for name in ("services", "starting", "record", "handoff", "doctor")}
 """Rooms and modules that import the standard library only: submitting and training must start in milliseconds."""
 
-LATE = {"mlflows.environments.block", "mlflows.data.dataset_block"}
+LATE = {"mlflows.environments.block", "mlflows.data.dataset_block", "mlflows.data.datastore_block"}
 """Modules of quick rooms that import more; quick ones import them inside the function that needs them."""
 
 OLD_PYTHON = ["job", "_lazy.py", "exceptions.py", "__init__.py", "azureml_path"]

@@ -5,6 +5,6 @@ from mlflows._lazy import lazy
 lazy(
     __name__,
     {
-        "AbstractDatastore": "mlflows.data.datastore:AbstractDatastore",
+        "AbstractDatastore": "mlflows.data.datastore_kinds:AbstractDatastore",
     },
 )

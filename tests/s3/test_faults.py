@@ -1,0 +1,241 @@
+"""Who is killed, who is away, what changes: the right bytes come, or a clear error, and never half a file under its name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, SLOW
+from mlflows.data import transfer
+from mlflows.data.s3_store import PART_BYTES, S3Settings, S3Store
+from mlflows.exceptions import ServiceException, UserErrorException
+from tests.support.s3 import OwnServer, S3Server
+
+MEGABYTES = 2000 if SLOW else 200
+AWAY_SECONDS = 2.0
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[OwnServer]:
+    server = OwnServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    path = tmp_path / "big"
+    block = os.urandom(1 << 20)
+    with path.open("wb") as handle:
+        for number in range(MEGABYTES):
+            handle.write(number.to_bytes(8, "little") + block[8:])
+    return path
+
+
+def store_of(server: S3Server, bucket: str, patience: float = 60) -> S3Store:
+    keys = {"access_key_id": server.access_key_id, "secret_access_key": server.secret_access_key}
+    return S3Store(S3Settings(bucket, server.endpoint, **keys), patience)
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(handle.read())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Interruption:
+    """A tick that does something once, when so many bytes have moved."""
+
+    def __init__(self, after: int, act: object) -> None:
+        self._left, self._act, self._lock = after, act, threading.Lock()
+        self.moved = 0
+        self.thread: threading.Thread | None = None
+
+    def __call__(self, size: int) -> None:
+        with self._lock:
+            self.moved += size
+            if self.moved >= self._left and self.thread is None:
+                self.thread = threading.Thread(target=self._act)  # type: ignore[arg-type]
+                self.thread.start()
+
+
+def away(server: OwnServer) -> None:
+    server.kill()
+    time.sleep(AWAY_SECONDS)
+    server.start()
+
+
+class TestServerKilledAndBack:
+    def test_download(self, own: OwnServer, big: Path, tmp_path: Path) -> None:
+        bucket = own.server.make_bucket()
+        store = store_of(own.server, bucket)
+        store.put(str(big), "big", lambda size: None)
+        tick = Interruption(big.stat().st_size // 4, lambda: away(own))
+        item = store.item("big")
+        assert item is not None
+        store.fetch(item, str(tmp_path / "out"), tick)
+        assert tick.thread is not None
+        tick.thread.join()
+        assert digest(tmp_path / "out") == digest(big)
+        assert tick.moved == big.stat().st_size
+
+    def test_upload(self, own: OwnServer, big: Path, tmp_path: Path) -> None:
+        bucket = own.server.make_bucket()
+        store = store_of(own.server, bucket)
+        tick = Interruption(big.stat().st_size // 4, lambda: away(own))
+        store.put(str(big), "big", tick)
+        assert tick.thread is not None
+        tick.thread.join()
+        item = store.item("big")
+        assert item is not None
+        store.fetch(item, str(tmp_path / "out"), lambda size: None)
+        assert digest(tmp_path / "out") == digest(big)
+
+    def test_listing(self, own: OwnServer, tmp_path: Path) -> None:
+        """It has several pages, and none is missing afterwards."""
+        bucket = own.server.make_bucket()
+        store = store_of(own.server, bucket)
+        (tmp_path / "x").write_text("x")
+        names = [f"{number:04}" for number in range(2500)]
+        transfer.upload(store, [(str(tmp_path / "x"), name) for name in names], "", True, False)
+        listing = store.items("")
+        paths = [next(listing).path]
+        own.kill()
+        back = threading.Timer(AWAY_SECONDS, own.start)
+        back.start()
+        paths += [item.path for item in listing]
+        back.join()
+        assert paths == names
+
+    def test_it_stays_away(self, own: OwnServer, big: Path, tmp_path: Path) -> None:
+        """The error comes when patience ends, and what is there is not fetched again."""
+        bucket = own.server.make_bucket()
+        store_of(own.server, bucket).put(str(big), "big", lambda size: None)
+        store = store_of(own.server, bucket, patience=2)
+        item = store.item("big")
+        assert item is not None
+        with pytest.raises(ServiceException, match="no answer, for 2 s. Is the server up.*run this again to go on"):
+            store.fetch(item, str(tmp_path / "out"), Interruption(big.stat().st_size // 2, own.kill))
+        assert not (tmp_path / "out").exists()
+        own.start()
+        ticks: list[int] = []
+        store_of(own.server, bucket).fetch(item, str(tmp_path / "out"), ticks.append)
+        assert ticks[0] >= big.stat().st_size // 2 - 2 * PART_BYTES  # what was there
+        assert digest(tmp_path / "out") == digest(big)
+        assert not list(tmp_path.glob(".mlflows-*"))
+
+
+CHILD = """
+import os, sys
+from mlflows.data.s3_store import S3Settings, S3Store
+bucket, endpoint, way, path = sys.argv[1:]
+store = S3Store(S3Settings(bucket, endpoint, access_key_id=os.environ["KEY"], secret_access_key=os.environ["SECRET"]))
+moved = 0
+def tick(size):
+    global moved
+    moved += size
+    print(moved, flush=True)
+if way == "down":
+    store.fetch(store.item("big"), path, tick)
+else:
+    store.put(path, "up", tick)
+"""
+
+
+def killed(server: S3Server, bucket: str, way: str, path: Path, after: int) -> None:
+    """A process that transfers, SIGKILLed when so many bytes have moved."""
+    command = [sys.executable, "-c", CHILD, bucket, server.endpoint, way, str(path)]
+    environment = {**os.environ, "KEY": server.access_key_id, "SECRET": server.secret_access_key, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= after:
+                break
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
+class TestKilled:
+    def test_download(self, s3_server: S3Server, big: Path, tmp_path: Path) -> None:
+        bucket = s3_server.make_bucket()
+        store = store_of(s3_server, bucket)
+        store.put(str(big), "big", lambda size: None)
+        size = big.stat().st_size
+        killed(s3_server, bucket, "down", tmp_path / "out", size // 3)
+        assert not (tmp_path / "out").exists()
+        item, ticks = store.item("big"), list[int]()
+        assert item is not None
+        store.fetch(item, str(tmp_path / "out"), ticks.append)
+        assert ticks[0] >= size // 3 and sum(ticks) == size
+        assert digest(tmp_path / "out") == digest(big) and not list(tmp_path.glob(".mlflows-*"))
+
+    def test_upload(self, s3_server: S3Server, big: Path, tmp_path: Path) -> None:
+        bucket = s3_server.make_bucket()
+        killed(s3_server, bucket, "up", big, big.stat().st_size // 3)
+        assert s3_server.objects(bucket) == {}
+        store_of(s3_server, bucket).put(str(big), "up", lambda size: None)
+        assert s3_server.objects(bucket) == {"up": big.stat().st_size}
+
+
+class TestChanges:
+    @pytest.mark.parametrize("size", [5, 40 << 20])
+    @pytest.mark.parametrize("change", ["other", "gone"])
+    def test_between_listing_and_reading(self, s3_server: S3Server, tmp_path: Path, size: int, change: str) -> None:
+        bucket = s3_server.make_bucket()
+        client = s3_server.client()
+        client.put_object(Bucket=bucket, Key="x", Body=os.urandom(size))
+        store = store_of(s3_server, bucket)
+        items = list(store.items(""))
+        if change == "gone":
+            client.delete_object(Bucket=bucket, Key="x")
+        else:
+            client.put_object(Bucket=bucket, Key="x", Body=os.urandom(size))
+        with pytest.raises(ServiceException, match="x in bucket .* was changed or removed while it was read"):
+            transfer.download(store, items, str(tmp_path / "out"), False, False)
+        assert list((tmp_path / "out").iterdir()) == []
+
+    def test_bucket_gone(self, s3_server: S3Server, tmp_path: Path) -> None:
+        store = store_of(s3_server, "not-there-at-all")
+        with pytest.raises(UserErrorException, match="There is no bucket 'not-there-at-all'"):
+            list(store.items(""))
+
+
+class TestFullDisk:
+    def test_told_before_anything_is_written(self, s3_server: S3Server, tmp_path: Path) -> None:
+        bucket = s3_server.make_bucket()
+        store = store_of(s3_server, bucket)
+        s3_server.client().put_object(Bucket=bucket, Key="x", Body=b"x")
+        items = [item._replace(size=1 << 60) for item in store.items("")]
+        with pytest.raises(UserErrorException, match="are needed, and .* are free"):
+            transfer.download(store, items, str(tmp_path / "out"), False, False)
+
+    @pytest.mark.parametrize("size", [6 << 20, 40 << 20])
+    def test_it_fills_meanwhile(self, s3_server: S3Server, tmp_path: Path, size: int) -> None:
+        small = tmp_path / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(small)], capture_output=True).returncode:
+            pytest.skip("a small file system cannot be mounted here")
+        try:
+            bucket = s3_server.make_bucket()
+            s3_server.client().put_object(Bucket=bucket, Key="x", Body=bytes(size))
+            store = store_of(s3_server, bucket)
+            item = store.item("x")
+            assert item is not None
+            with pytest.raises(UserErrorException, match="the disk is full. Free some space"):
+                store.fetch(item, str(small / "x"), lambda size: None)
+            assert not (small / "x").exists()
+        finally:
+            subprocess.run(["umount", str(small)], check=True)
