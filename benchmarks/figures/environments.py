@@ -23,6 +23,7 @@ from benchmarks.ours import NAME as OURS
 from benchmarks.report import Goal, Table, ratio, under
 from benchmarks.timing import median
 from mlflows.environments.conda_dependencies import CondaDependencies
+from mlflows.environments.engine import CLASSIC, Engine
 from mlflows.environments.environment import Environment
 
 NAME = "environments"
@@ -33,12 +34,16 @@ MOST_RUNS = 3
 """Each run builds ten environments."""
 GOAL_KNOWN_MS = 100.0
 
+CACHES = "mlflows-bench"
+"""BuildKit's caches are the engine's, not a folder's: these are the bench's own, and empty when a round begins."""
+
 COLD, WARM, ONE_MORE = "nothing cached", "caches full", "one requirement added"
 BY_HAND = {"venv": "python -m venv, pip install", "image": "Dockerfile with pip"}
 
 ENSURE = {  # what a build prints is dropped, and it is never stopped
     "venv": "from mlflows.environments.builds import ensure; made = ensure(definition, write=len, stopped=bool).interpreter",
-    "image": "from mlflows.environments.image import ensure_image; made = ensure_image(definition, write=len, stopped=bool).name",
+    "image": f"from mlflows.environments import dockerfile; dockerfile.CACHES = {CACHES!r}; "
+    "from mlflows.environments.image import ensure_image; made = ensure_image(definition, write=len, stopped=bool).name",
 }
 BUILD = "import json, sys; definition = json.loads(sys.argv[1]); {ensure}; print(made)"
 KNOWN = (
@@ -52,6 +57,14 @@ DOCKERFILE = """\
 FROM {base}
 COPY requirements.txt .
 RUN python3 -m venv /environment && /environment/bin/pip install --no-cache-dir -r requirements.txt
+"""
+
+OWN_BASE = """\
+FROM {base}
+LABEL mlflows.bench={name}
+"""
+EMPTIED = f"""\
+RUN --mount=type=cache,id={CACHES}-pip,target=/pip --mount=type=cache,id={CACHES}-uv,target=/uv find /pip /uv -mindepth 1 -delete
 """
 
 Samples = dict[str, dict[str, list[float]]]
@@ -129,9 +142,7 @@ def _venvs(folder: Path, known: list[float]) -> Iterator[tuple[str, str, float]]
 def _images(folder: Path, known: list[float]) -> Iterator[tuple[str, str, float]]:
     """One round on a base image of its own, for which the engine has no layers: (side, case, seconds)."""
     with _removed_at_the_end() as images:
-        base = f"mlflows-bench-base:{uuid.uuid4().hex[:12]}"
-        _run(["docker", "build", "--quiet", "--tag", base, "-"], stdin=f"FROM {BASE_IMAGE}\nLABEL mlflows.bench={base}\n")
-        images.append(base)
+        base = _own_base(images)
         (folder / "Dockerfile").write_text(DOCKERFILE.format(base=base))
         ours = {"MLFLOWS_HOME": str(folder / "home")}
         for case, requirements in {COLD: REQUIREMENTS, ONE_MORE: ADDED}.items():
@@ -146,6 +157,16 @@ def _images(folder: Path, known: list[float]) -> Iterator[tuple[str, str, float]
             spent, _ = _timed(["docker", "build", "--tag", tag, str(folder)], {})
             images.append(tag)
             yield BY_HAND["image"], case, spent
+        _own_base(images)
+
+
+def _own_base(images: list[str]) -> str:
+    """A base image that was never built on; what BuildKit keeps for us between builds is gone."""
+    name, buildkit = f"mlflows-bench-base:{uuid.uuid4().hex[:12]}", Engine.find().builder() != CLASSIC
+    text = OWN_BASE.format(base=BASE_IMAGE, name=name) + (EMPTIED if buildkit else "")
+    _run(["docker", "build", "--quiet", "--tag", name, "-"], {"DOCKER_BUILDKIT": "1" if buildkit else "0"}, stdin=text)
+    images.append(name)
+    return name
 
 
 @contextmanager
