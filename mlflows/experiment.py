@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from mlflows import git, interactive, settings
+from mlflows import git, settings
 from mlflows.compute.targets import LOCAL, ComputeTarget
 from mlflows.config.freeze import freeze, secrets_of
 from mlflows.config.run_definition import run_definition
@@ -179,6 +179,8 @@ class Experiment:
             self._refuse_twin(run_id)
         # nobody runs this snapshot, so nobody misses what is left out of it
         taken = None if snapshot_directory is None else self._take_snapshot(snapshot_directory, tell=False)
+        from mlflows import interactive
+
         return interactive.start(self, identifier, display_name or name, outputs, taken)
 
     def get_runs(

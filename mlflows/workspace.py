@@ -17,22 +17,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlflows import settings, workspace_config
 from mlflows.compute.targets import ComputeTarget, targets_of
 from mlflows.data import snapshot, workspace_file
-from mlflows.data.datastore import Datastore, datastores_of
-from mlflows.data.datastore_kinds import AbstractDatastore
 from mlflows.environments.environment import Environment
 from mlflows.exceptions import UserErrorException, WorkspaceException
 from mlflows.experiment import Experiment
 from mlflows.flows import services
-from mlflows.history.models import RegisteredModel, model_of
 from mlflows.history.run import Run
 from mlflows.history.tracking import Tracking
-from mlflows.keyvault import Keyvault
 from mlflows.rest import RestClient
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
 
     from mlflows.data.abstract_dataset import AbstractDataset
+    from mlflows.data.datastore_kinds import AbstractDatastore
+    from mlflows.history.models import RegisteredModel
+    from mlflows.keyvault import Keyvault
 
 LOCAL = "local"
 """Name of the workspace that is used when nothing says otherwise, and what its other attributes say."""
@@ -274,6 +273,8 @@ class Workspace:
     @property
     def datastores(self) -> dict[str, AbstractDatastore]:
         """All datastores, by name."""
+        from mlflows.data.datastore import datastores_of  # what moves files is not loaded by who only submits
+
         return datastores_of(self)
 
     @property
@@ -284,6 +285,8 @@ class Workspace:
     @property
     def models(self) -> dict[str, RegisteredModel]:
         """The newest version of each model of the MLflow server, by name."""
+        from mlflows.history.models import model_of
+
         versions = [version for model in _registered_models(self._tracking()) for version in model.get("latest_versions", ())]
         found = sorted(map(model_of, versions), key=lambda model: model.version)
         return {model.name: model for model in found}
@@ -309,6 +312,8 @@ class Workspace:
 
     def get_default_datastore(self) -> AbstractDatastore:
         """The default datastore."""
+        from mlflows.data.datastore import Datastore
+
         return Datastore.get_default(self)
 
     def set_default_datastore(self, name: str) -> None:
@@ -317,10 +322,14 @@ class Workspace:
         Raises:
             UserErrorException: there is none of this name.
         """
+        from mlflows.data.datastore import Datastore
+
         Datastore.get(self, name).set_as_default()
 
     def get_default_keyvault(self) -> Keyvault:
         """The workspace's secrets."""
+        from mlflows.keyvault import Keyvault
+
         return Keyvault(self)
 
     def get_default_compute_target(self, type: str) -> ComputeTarget:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflows.exceptions import UserErrorException
 from mlflows.history import runs
 from mlflows.history.artifacts import Artifacts
-from mlflows.history.ledger import Ledger
 from mlflows.history.runs import RunRef
 from mlflows.history.tracking import MlflowRun, Tracking
+
+if TYPE_CHECKING:
+    from mlflows.history.ledger import Ledger
 
 
 class BaseRun:

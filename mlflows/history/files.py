@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflows.exceptions import UserErrorException
-from mlflows.history import describe, limits, models
+from mlflows.history import describe, limits
 from mlflows.history.base import BaseRun
 from mlflows.history.tracking import NotFound
 
@@ -27,6 +27,8 @@ class Files(BaseRun):
             UserErrorException: no such file, a name that leads out of the run's files, or the run has a file of that name.
         """
         artifact = _checked_name(name)
+        from mlflows.history import models
+
         if models.exists(self._artifacts(), artifact):
             raise UserErrorException(
                 f"Resource Conflict: ArtifactId {artifact} already exists in run {self.id}. "

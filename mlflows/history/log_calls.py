@@ -8,14 +8,15 @@ import os
 import time
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlflows.history import limits, metrics, shapes
+from mlflows.history import limits, metrics
 from mlflows.history import tags as names
 from mlflows.history.base import BaseRun
-from mlflows.history.ledger import CLIENT, IMAGES, Ledger, table_path
-from mlflows.history.spool import Event
 from mlflows.job import images, values
+
+if TYPE_CHECKING:  # who only submits does not load what keeps the books of a logging run
+    from mlflows.history.ledger import Ledger
 
 SHAPES_SECONDS = 3.0
 INLINE_SHAPES = 500
@@ -84,6 +85,8 @@ class LogCalls(BaseRun):
             AzureMLException: both or none of ``path`` and ``plot``; a file of no known image type.
             UserErrorException: no such file.
         """
+        from mlflows.history.ledger import IMAGES
+
         images.check(name, path, plot)
         suffix = ".png" if path is None else Path(path).suffix
         file = limits.artifact_of(f"{name}_{int(time.time() * 1000)}{suffix}")
@@ -116,6 +119,9 @@ class LogCalls(BaseRun):
         self._save_shapes()
 
     def _take(self, event: str, /, **body: Any) -> None:
+        from mlflows.history.ledger import CLIENT
+        from mlflows.history.spool import Event
+
         if self._ledger is None:
             self._ledger = self._opened()
         ledger = self._ledger
@@ -130,10 +136,13 @@ class LogCalls(BaseRun):
 
     def _opened(self) -> Ledger:
         """What the run has already: a series goes on after its last step."""
+        from mlflows.history.ledger import CLIENT, Ledger
+        from mlflows.history.shapes import Shapes
+
         record = self._refresh()
         document = metrics.shapes_of(self._tracking(), record)
         steps = {key: step + 1 for key, step in record.steps.items()}
-        return Ledger(names.properties(record.tags), shapes.Shapes.from_json(document, CLIENT), steps)
+        return Ledger(names.properties(record.tags), Shapes.from_json(document, CLIENT), steps)
 
     def _save_shapes(self) -> None:
         if self._ledger is not None and (self._ledger.shapes_stale or self._ledger.stale_tables):
@@ -141,9 +150,12 @@ class LogCalls(BaseRun):
 
     def _shapes_tags(self, ledger: Ledger) -> dict[str, str]:
         """Write tables and shapes where they belong; the tags that name them."""
+        from mlflows.history.ledger import table_path
+        from mlflows.history.shapes import table_artifact
+
         tags, artifacts = {}, self._artifacts()
         for name in sorted(ledger.stale_tables):
-            artifacts.write(table_path(name), json.dumps(shapes.table_artifact(ledger.shapes.rows(name))).encode())
+            artifacts.write(table_path(name), json.dumps(table_artifact(ledger.shapes.rows(name))).encode())
         if ledger.stale_tables:
             known = json.loads(self._refresh().tags.get(names.LOGGED_ARTIFACTS, "[]"))
             tags[names.LOGGED_ARTIFACTS] = json.dumps(known + [table for table in ledger.logged_tables() if table not in known])

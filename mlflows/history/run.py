@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflows.exceptions import ActivityFailedException, ExperimentExecutionException, UserErrorException
-from mlflows.history import closing, describe, display, models, runs, status
+from mlflows.history import closing, describe, display, runs, status
 from mlflows.history import tags as names
 from mlflows.history.base import look_up
 from mlflows.history.closing import Outcome
@@ -19,6 +19,9 @@ from mlflows.history.tracking import MlflowRun, Tracking, TrackingUnreachable
 from mlflows.history.tree import Tree
 from mlflows.job import layout
 from mlflows.rest import RestError, Unreachable
+
+if TYPE_CHECKING:
+    from mlflows.history.models import RegisteredModel
 
 _PROVIDERS: dict[str, Callable[..., Any]] = {}
 
@@ -244,7 +247,7 @@ class Run(LogCalls, Files, Tree):
         sample_output_dataset: Any = None,
         resource_configuration: Any = None,
         **kwargs: Any,
-    ) -> models.RegisteredModel:
+    ) -> RegisteredModel:
         """Register files of this run as a new version of a model.
 
         Args:
@@ -256,6 +259,8 @@ class Run(LogCalls, Files, Tree):
             WebserviceException: a bad name.
         """
         details = (tags, properties, model_framework, model_framework_version, description)
+        from mlflows.history import models
+
         return models.register(self._tracking(), self._record(), model_name, model_path, *details)
 
     # its life
