@@ -33,6 +33,8 @@ STATUS_SECONDS = 1.0
 """A status before the log begins is shown if it lasts longer."""
 PATIENCE = 120.0
 """Seconds without an answer from MLflow after which waiting ends with its error."""
+COLLECTED = "collector.json"
+"""In a job folder: how far the collector is (see collector.STATE_FILE, which is not imported for its name)."""
 _LOG = re.compile(r"std_log(_process_0*|_rank_0*|_node0*|)\.txt")
 
 Write = Callable[[str], object]
@@ -102,6 +104,8 @@ def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
             waiting = False
         if ended:
             return
+        if not server.settled and _is_shipped(folder):
+            server.settle()
         if time.monotonic() >= next_question:
             if server.ended():
                 return
@@ -110,11 +114,19 @@ def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
         time.sleep(QUICK_SECONDS if time.monotonic() - began < QUICK_FOR else LOCAL_SECONDS)
 
 
+def _is_shipped(folder: Path) -> bool:
+    """Whether the collector has written something since the job ended: what it writes last is the end."""
+    try:
+        return os.stat(folder / COLLECTED).st_mtime_ns > os.stat(folder / layout.STATUS_FILE).st_mtime_ns
+    except OSError:
+        return False
+
+
 def _follow_server(server: _Server, artifacts: Artifacts | None, screen: _Screen) -> MlflowRun:
     """Until MLflow says that the run has ended; with ``artifacts`` the uploaded log is shown as it grows."""
     pause = FIRST_POLL
     while True:
-        ended = server.ended()
+        ended = server.just_settled() or server.ended()
         new = artifacts is not None and screen.wanted and _remote(artifacts, screen)
         if ended and server.last is not None:
             screen.finish()
@@ -152,6 +164,19 @@ class _Server:
         self._heard = time.monotonic()
         self.last: MlflowRun | None = None
         self.word = ""
+        self.settled = False
+        """Whether settle was called."""
+        self._settled_at: float | None = None
+
+    def settle(self) -> None:
+        """Ask once while the flow still ends: with luck the answer is at hand when it has."""
+        self.settled = True
+        if self.ended():
+            self._settled_at = time.monotonic()
+
+    def just_settled(self) -> bool:
+        """Whether settle has heard of the end, and not long ago: a run may be started again."""
+        return self._settled_at is not None and time.monotonic() - self._settled_at < ASK_SECONDS
 
     def ask(self) -> MlflowRun | None:
         """The run now; None if there is no answer.
