@@ -28,6 +28,7 @@ def test_a_worker_runs_the_deployment(services: Services, tmp_path: Path) -> Non
         "PREFECT_API_URL": record["prefect"]["url"] + "/api",
         "MLFLOW_TRACKING_URI": record["mlflow"]["url"],
         "PREFECT_HOME": str(tmp_path / "prefect"),
+        "TMPDIR": str(tmp_path),  # a worker's own folder there may be another user's
         "MLFLOWS_HOME": str(tmp_path / "home"),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PWD": str(ROOT),
