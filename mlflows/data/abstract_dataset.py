@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
-from mlflows.data import dataset_registry, definition, expressions, places
+from mlflows.data import dataset_registry, definition, expressions, places, sampling
 from mlflows.data.dataset_consumption_config import DatasetConsumptionConfig
 from mlflows.data.dataset_registry import Registration
 from mlflows.data.datastore import Datastore
@@ -200,6 +200,47 @@ class AbstractDataset:
             UserErrorException: the name is not one of a variable.
         """
         return DatasetConsumptionConfig(name, self)
+
+    def skip(self, count: int) -> Self:
+        """Without the first files, or rows of a table.
+
+        Raises:
+            UserErrorException: ``count`` is not a whole number from 0.
+        """
+        return self._then("skip", count=sampling.count_of(count))
+
+    def take(self, count: int) -> Self:
+        """The first files, or rows, alone; of a table no more files are read than they need.
+
+        Raises:
+            UserErrorException: ``count`` is not a whole number from 0.
+        """
+        return self._then("take", count=sampling.count_of(count))
+
+    def take_sample(self, probability: float, seed: int | None = None) -> Self:
+        """Each file, or row, with a probability.
+
+        Args:
+            probability: from 0 to 1.
+            seed: the same one draws the same ones; without one, one is drawn and kept.
+
+        Raises:
+            UserErrorException: not a probability, not a seed.
+        """
+        return self._then("sample", probability=sampling.share_of("probability", probability), seed=sampling.seed_of(seed))
+
+    def random_split(self, percentage: float, seed: int | None = None) -> tuple[Self, Self]:
+        """Two datasets: each file, or row, is in the first with this probability, else in the second.
+
+        Args:
+            percentage: from 0 to 1.
+            seed: as in take_sample.
+
+        Raises:
+            UserErrorException: not a probability, not a seed.
+        """
+        share, seed = sampling.share_of("percentage", percentage), sampling.seed_of(seed)
+        return self._then("split", percentage=share, seed=seed, part=0), self._then("split", percentage=share, seed=seed, part=1)
 
     def get_partition_key_values(self, partition_keys: list[str] | None = None) -> list[dict[str, Any]]:
         """The values of partition columns that there are, each combination once, sorted.

@@ -92,47 +92,6 @@ class FileDataset(AbstractDataset):
         """An input of a run, as addresses for Spark, with a name that is made up."""
         return DatasetConsumptionConfig(None, self, HDFS_MODE)
 
-    def skip(self, count: int) -> FileDataset:
-        """Without the first files.
-
-        Raises:
-            UserErrorException: ``count`` is not a whole number from 0.
-        """
-        return self._then("skip", count=sampling.count_of(count))
-
-    def take(self, count: int) -> FileDataset:
-        """The first files alone.
-
-        Raises:
-            UserErrorException: ``count`` is not a whole number from 0.
-        """
-        return self._then("take", count=sampling.count_of(count))
-
-    def take_sample(self, probability: float, seed: int | None = None) -> FileDataset:
-        """Each file with a probability.
-
-        Args:
-            probability: from 0 to 1.
-            seed: the same one draws the same files; without one, one is drawn and kept.
-
-        Raises:
-            UserErrorException: not a probability, not a seed.
-        """
-        return self._then("sample", probability=sampling.share_of("probability", probability), seed=sampling.seed_of(seed))
-
-    def random_split(self, percentage: float, seed: int | None = None) -> tuple[FileDataset, FileDataset]:
-        """Two datasets: each file is in the first with this probability, else in the second.
-
-        Args:
-            percentage: from 0 to 1.
-            seed: as in take_sample.
-
-        Raises:
-            UserErrorException: not a probability, not a seed.
-        """
-        share, seed = sampling.share_of("percentage", percentage), sampling.seed_of(seed)
-        return self._then("split", percentage=share, seed=seed, part=0), self._then("split", percentage=share, seed=seed, part=1)
-
     def file_metadata(self, col: str) -> expressions.Expression:
         """What is known of a file, for ``filter``: ``Size`` in bytes, ``LastModifiedTime``, ``Extension`` with its dot, ``CanSeek``.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from mlflows.data import definition, expressions, sampling, tables
+from mlflows.data import definition, expressions, tables
 from mlflows.data.abstract_dataset import AbstractDataset
 from mlflows.exceptions import DatasetTimestampMissingError, UserErrorException
 
@@ -36,47 +36,6 @@ class TabularDataset(AbstractDataset):
                 raise UserErrorException(f"{field}: {value!r} is neither {known[0]!r} nor {known[1]!r}.")
         tables.pandas()
         return tables.table_of(self._definition, self._files(), on_error, out_of_range_datetime)
-
-    def skip(self, count: int) -> TabularDataset:
-        """Without the first rows.
-
-        Raises:
-            UserErrorException: ``count`` is not a whole number from 0.
-        """
-        return self._then("skip", count=sampling.count_of(count))
-
-    def take(self, count: int) -> TabularDataset:
-        """The first rows alone; no more files are read than they need.
-
-        Raises:
-            UserErrorException: ``count`` is not a whole number from 0.
-        """
-        return self._then("take", count=sampling.count_of(count))
-
-    def take_sample(self, probability: float, seed: int | None = None) -> TabularDataset:
-        """Each row with a probability.
-
-        Args:
-            probability: from 0 to 1.
-            seed: the same one draws the same rows; without one, one is drawn and kept.
-
-        Raises:
-            UserErrorException: not a probability, not a seed.
-        """
-        return self._then("sample", probability=sampling.share_of("probability", probability), seed=sampling.seed_of(seed))
-
-    def random_split(self, percentage: float, seed: int | None = None) -> tuple[TabularDataset, TabularDataset]:
-        """Two datasets: each row is in the first with this probability, else in the second.
-
-        Args:
-            percentage: from 0 to 1.
-            seed: as in take_sample.
-
-        Raises:
-            UserErrorException: not a probability, not a seed.
-        """
-        share, seed = sampling.share_of("percentage", percentage), sampling.seed_of(seed)
-        return self._then("split", percentage=share, seed=seed, part=0), self._then("split", percentage=share, seed=seed, part=1)
 
     def keep_columns(self, columns: str | list[str], validate: bool = False) -> TabularDataset:
         """Some columns, in this order.
