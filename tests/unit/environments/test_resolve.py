@@ -47,7 +47,7 @@ def test_default_environment_has_nothing_to_install(caplog: pytest.LogCaptureFix
 def test_only_azureml_packages_have_nothing_to_install() -> None:
     environment = Environment("x")
     environment.python.conda_dependencies = CondaDependencies.create(
-        pip_packages=["azureml-core==1.2", "AzureML_Mlflow", "azureml-dataset-runtime[pandas]"], conda_packages=["pip=20", "setuptools"]
+        pip_packages=["azureml-core==1.2", "AzureML_Mlflow", "azureml-defaults"], conda_packages=["pip=20", "setuptools"]
     )
     assert resolve_interpreter(spec_of(environment)) == sys.executable
 
