@@ -49,7 +49,7 @@ class Workspace(Protocol):
 def build(environment: Environment, workspace: Workspace) -> ImageBuildDetails:
     """Build the image in a thread; see Environment.build."""
     _check_workspace(workspace)
-    Engine.find().ask("version")  # what is in the way of every build is told at once
+    Engine.find().check()  # what is in the way of every build is told at once
     if environment.version is None:
         logger.warning("Environment %r is not registered yet: it is registered now.", environment.name)
         environment = environment.register(workspace)
