@@ -391,11 +391,6 @@ def _without_secrets(definition: Mapping[str, Any], resolve: Resolve | None) -> 
     requirements.check_form(definition)
     referring, taken = credentials.taken_out(requirements.localized(definition, os.getcwd()))
     requirements.check(referring)
-    if (referring.get("python") or {}).get("baseCondaEnvironment"):
-        raise UserErrorException(
-            "python.base_conda_environment: an environment of an image is not changed. Set it to None, and name all packages in "
-            "python.conda_dependencies."
-        )
 
     def value(name: str) -> str:
         if name in taken:
