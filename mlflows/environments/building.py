@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mlflows.environments import builds, credentials, dockerfile, image, requirements
+from mlflows.environments import builds, credentials, image, image_search, requirements
 from mlflows.environments.build_details import DockerImageDetails, ImageBuildDetails
 from mlflows.environments.checks import check_types
 from mlflows.environments.digest import content_of
@@ -92,8 +92,8 @@ def image_details(environment: Environment, workspace: Workspace) -> DockerImage
         imageExistsInRegistry=found.exists,
         dockerImage={"name": found.name.removeprefix(f"{registry.name}/") if registry else found.name, "registry": where},
         pythonEnvironment={
-            "interpreterPath": dockerfile.python_of(definition),
-            "condaEnvironmentPath": dockerfile.ENVIRONMENT if ours else None,
+            "interpreterPath": image_search.python_of(definition),
+            "condaEnvironmentPath": image_search.ENVIRONMENT if ours else None,
         },
         ingredients={"dockerfile": found.dockerfile},
     )

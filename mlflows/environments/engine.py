@@ -10,8 +10,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,6 +81,8 @@ class Engine:
         Raises:
             EngineError: the engine cannot be reached, or did not answer in time.
         """
+        import subprocess  # 10 ms that an engine with a socket does not cost
+
         command = [self._program, *arguments]
         try:
             done = subprocess.run(
@@ -174,6 +174,8 @@ class Engine:
         if not logins:
             yield self
             return
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="mlflows-login-") as folder:
             _write_configuration(Path(folder), logins)
             yield Engine(self._program, {**self._variables, "DOCKER_CONFIG": folder})
