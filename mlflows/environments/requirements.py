@@ -179,6 +179,22 @@ def check_form(definition: Mapping[str, Any]) -> None:
         _check_dependency(item)
 
 
+def check_base(definition: Mapping[str, Any]) -> None:
+    """That no environment is to be built on another one: what that holds is nobody's to hash, and may change at any time.
+
+    Raises:
+        UserErrorException: one is.
+    """
+    python = definition.get("python") or {}
+    base = python.get("baseCondaEnvironment")
+    if base and not python.get("userManagedDependencies"):
+        raise UserErrorException(
+            f"environment.python.base_conda_environment is set to {base!r}, and nothing is built on an environment that may change. Set it "
+            f"to None, and name all packages in environment.python.conda_dependencies: Environment.from_existing_conda_environment(NAME, "
+            f"{str(base)!r}) reads which those are."
+        )
+
+
 def check(definition: Mapping[str, Any]) -> None:
     """Everything that can be said against a definition without asking an index.
 
@@ -187,6 +203,7 @@ def check(definition: Mapping[str, Any]) -> None:
             too old; the message names it and says what to write.
     """
     check_form(definition)
+    check_base(definition)
     request = python_request(definition)
     if request is not None:
         conditions(request)
