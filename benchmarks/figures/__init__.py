@@ -1,4 +1,4 @@
-"""The figures: each module has ``NAME`` and ``measure(runs) -> list[Table]``."""
+"""The figures: each module has ``NAME`` and ``measure(runs)``, which gives its tables."""
 
 from __future__ import annotations
 

@@ -103,13 +103,13 @@ Samples = dict[str, dict[str, list[Sample]]]
 """Side -> download or upload -> samples."""
 
 
-def measure(runs: int) -> list[Table]:
-    """Nothing, and a line that says why, where MinIO or Go are not there."""
+def measure(runs: int) -> Iterator[Table]:
+    """Each table when it is there; nothing, and a line that says why, where MinIO or Go are not."""
     program, go = minio.find(), s5cmd_cp.find_go()
     if program is None or go is None:
         lacks = f"no MinIO in {minio.PROGRAMS} (infra/dev/minio.sh)" if program is None else "no Go to build s5cmd with (https://go.dev/dl)"
         print(f"no data: {lacks}", file=sys.stderr)
-        return []
+        return
     runs = min(runs, MOST_RUNS)
     s5cmd, python = s5cmd_cp.program(go), scratch.interpreter(s3fs_get.PACKAGE, s3fs_get.REQUIREMENTS)
     loads = _loads()
@@ -117,9 +117,9 @@ def measure(runs: int) -> list[Table]:
         bench = _Bench(Path(folder), server, s5cmd)
         sides = _sides(s5cmd, python)
         bench.prepare(loads, sides)
-        transfers = {name: bench.transfers(name, sides, runs) for name in loads}
-        inputs = bench.inputs(runs)
-    return [*(table(name, loads[name], transfers[name], runs) for name in loads), input_table(inputs, loads[SMALL], runs)]
+        for name, load in loads.items():
+            yield table(name, load, bench.transfers(name, sides, runs), runs)
+        yield input_table(bench.inputs(runs), loads[SMALL], runs)
 
 
 def table(name: str, load: Load, samples: Samples, runs: int) -> Table:
