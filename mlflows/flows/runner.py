@@ -40,11 +40,11 @@ from mlflows.compute import spares
 from mlflows.data.dataset_block import MlflowsDataset
 from mlflows.data.datastore_block import BLOCKS
 from mlflows.environments.block import MlflowsEnvironment
-from mlflows.flows import ending, services, steering
+from mlflows.flows import ending, steering
 from mlflows.flows.client import shared_client
 from mlflows.flows.guard import TAKEN
 from mlflows.flows.record import own_folder
-from mlflows.flows.script_run import script_run, tracking_of
+from mlflows.flows.script_run import script_run
 from mlflows.history import closing, runs
 from mlflows.history.closing import Outcome
 from mlflows.history.runs import RunRef
@@ -128,7 +128,7 @@ class Runner:
         """Prefect makes its flow run while MLflow makes its run."""
         if request["op"] == "adopt":
             return _Wanted(asyncio.create_task(self._left(request)))
-        return _Wanted(asyncio.create_task(self._create(request)), asyncio.create_task(asyncio.to_thread(_in_history, request)))
+        return _Wanted(asyncio.create_task(self._create(request)), asyncio.create_task(asyncio.to_thread(self._in_history, request)))
 
     async def _answer(self, request: dict[str, Any], wanted: _Wanted | None) -> dict[str, Any]:
         if request["op"] == "hello":
@@ -165,6 +165,24 @@ class Runner:
         steering.of(str(flow_run.id)).environment = request["environment"]
         return flow_run
 
+    def _in_history(self, request: dict[str, Any]) -> RunRef | None:
+        """The MLflow run of a run that is being submitted; None if it could not be made: the submitter tries that itself, and tells why."""
+        folder = settings.job_folder(request["run_id"])
+        try:
+            ref = runs.remembered(folder)  # if the submitter comes for the second time
+            if ref is None:
+                spec = JobSpec.from_dict(request["spec"])
+                ref = runs.create_script_run(self._tracking(), spec, request["run_id"], environment=request["environment"])
+                runs.remember(folder, ref)
+        except Exception as error:
+            logger.warning("No MLflow run made for %s: %r", request["run_id"], error)
+            return None
+        return ref
+
+    def _tracking(self) -> Tracking:
+        """A new one knows nothing: experiments are renamed, and a submitter may have ended its run."""
+        return Tracking(self._servers["mlflow_tracking_uri"])
+
     async def _left(self, request: dict[str, Any]) -> FlowRun:
         """The flow run of a run that lost its flow; a new one if Prefect has lost it, too."""
         try:
@@ -177,7 +195,7 @@ class Runner:
         with contextlib.suppress(Exception):
             ref = await wanted.history if wanted.history is not None else None
             if ref is not None:
-                await asyncio.to_thread(closing.close, _tracking(), ref, Outcome("Canceled"))
+                await asyncio.to_thread(closing.close, self._tracking(), ref, Outcome("Canceled"))
         with contextlib.suppress(Exception):
             made = await wanted.flow_run
             if made.state_type == StateType.PENDING:
@@ -286,25 +304,6 @@ class Runner:
     async def _read(self, chosen: dict[str, Any], states: list[StateType]) -> list[FlowRun]:
         chosen = {**chosen, "state": {"type": {"any_": states}}}
         return await self._client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(chosen))
-
-
-def _in_history(request: dict[str, Any]) -> RunRef | None:
-    """The MLflow run of a run that is being submitted; None if it could not be made: the submitter tries that itself, and tells why."""
-    folder = settings.job_folder(request["run_id"])
-    try:
-        ref = runs.remembered(folder)  # if the submitter comes for the second time
-        if ref is None:
-            spec = JobSpec.from_dict(request["spec"])
-            ref = runs.create_script_run(_tracking(), spec, request["run_id"], environment=request["environment"])
-            runs.remember(folder, ref)
-    except Exception as error:
-        logger.warning("No MLflow run made for %s: %r", request["run_id"], error)
-        return None
-    return ref
-
-
-def _tracking() -> Tracking:
-    return tracking_of(services.ensure_up())
 
 
 def _deployment() -> str:

@@ -104,7 +104,7 @@ def _open(job: JobSpec, run_id: str | None) -> RunContext:
     """Find or create the MLflow run of this flow run."""
     servers = services.ensure_up()
     flow_run_id = str(_flow_run().id)
-    tracking = tracking_of(servers)
+    tracking = _tracking(servers)
     ref = runs.remembered(settings.job_folder(run_id)) if run_id else None
     if ref is not None and driving.flow_of(settings.job_folder(ref.run_id)) is None:
         # just made by the submitter and not begun: MLflow need not be asked, which would take it 70 ms
@@ -127,7 +127,7 @@ def _flow_run() -> FlowRun:
 
 
 @functools.lru_cache
-def tracking_of(servers: Servers) -> Tracking:
+def _tracking(servers: Servers) -> Tracking:
     """One for all runs of a process: it keeps connections and knows what was written last."""
     return Tracking(servers.mlflow_tracking_uri, servers.mlflow_ui_url)
 
