@@ -116,6 +116,8 @@ class Services:
 def services() -> Iterator[Services]:
     """Prefect, MLflow and the resident runner, up in this session's own home."""
     services = Services()
-    services.mlflows("up")
-    yield services
-    services.mlflows("down")
+    try:
+        services.mlflows("up")
+        yield services
+    finally:
+        services.mlflows("down")

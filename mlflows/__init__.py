@@ -5,12 +5,14 @@ Standard library only, Python 3.6 syntax: a training job may import it on an old
 """
 
 import os
+import sys
 
-from mlflows._lazy import lazy
+from mlflows._lazy import OLDEST, lazy
 
 __version__ = "0.1.0"
 
 _IN_JOB = "MLFLOWS_JOB_FOLDER" in os.environ
+_BY_MAILBOX = _IN_JOB and sys.version_info < OLDEST
 
 NAMES = {
     "Run": "mlflows.job.run:Run" if _IN_JOB else "mlflows.history.run:Run",
@@ -27,9 +29,11 @@ NAMES = {
     "Environment": "mlflows.environments.environment:Environment",
     "MlflowsEnvironment": "mlflows.environments.block:MlflowsEnvironment",
     "CondaDependencies": "mlflows.environments.conda_dependencies:CondaDependencies",
-    "Datastore": "mlflows.data.datastore:Datastore",
-    "Dataset": "mlflows.job.proxies:Dataset" if _IN_JOB else "mlflows.data.dataset:Dataset",
+    "Datastore": "mlflows.job.datastores:Datastore" if _BY_MAILBOX else "mlflows.data.datastore:Datastore",
+    "Dataset": "mlflows.job.datasets:Dataset" if _BY_MAILBOX else "mlflows.data.dataset:Dataset",
     "DataPath": "mlflows.data.datapath:DataPath",
+    "DataReference": "mlflows.data.data_reference:DataReference",
+    "OutputFileDatasetConfig": "mlflows.data.output_dataset_config:OutputFileDatasetConfig",
     "MlflowsDataset": "mlflows.data.dataset_block:MlflowsDataset",
     "MlflowsS3Datastore": "mlflows.data.datastore_block:MlflowsS3Datastore",
     "MlflowsFolderDatastore": "mlflows.data.datastore_block:MlflowsFolderDatastore",

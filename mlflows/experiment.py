@@ -382,7 +382,15 @@ def _frozen(config: ScriptRunConfig, workspace: WorkspaceLike, experiment: str, 
         except Exception as error:  # SDK v1's, for an environment that is not there
             raise UserErrorException(f"environment: {reference.name!r}: {error}") from error
 
-    spec = freeze(config, workspace=workspace.name, experiment=experiment, tags=tags, compute_targets=targets, find_environment=find)
+    spec = freeze(
+        config,
+        workspace=workspace.name,
+        experiment=experiment,
+        tags=tags,
+        compute_targets=targets,
+        find_environment=find,
+        lookup=workspace,
+    )
     return spec.replace(compute_target=named) if named else spec
 
 

@@ -19,7 +19,8 @@ NOT_YET = "<known when the run starts>"
 
 
 def process_of(spec: JobSpec, run_id: str) -> dict[str, Any]:
-    """The command and the job file of a run on this machine; what only a server can say is NOT_YET.
+    """The command and the job file of a run on this machine, and its inputs and outputs, of which no file is looked at. What only a server
+    can say is NOT_YET.
 
     Raises:
         UserErrorException: its environment cannot be provided.
@@ -34,7 +35,8 @@ def process_of(spec: JobSpec, run_id: str) -> dict[str, Any]:
         snapshot_store=snapshot.store_of(spec.workspace),
         variables=script_variables(run, spec, _servers()),
     )
-    return LocalHome().render(launch)
+    data = {"inputs": spec.inputs, "outputs": spec.outputs}
+    return {**LocalHome().render(launch), **{field: its for field, its in data.items() if its}}
 
 
 def _interpreter(environment: EnvironmentSpec) -> str:

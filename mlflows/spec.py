@@ -36,6 +36,8 @@ class JobArgument:
     text: str
     inputs: Dict[str, Any] = field(default_factory=dict)
     outputs: Dict[str, Any] = field(default_factory=dict)
+    workspace: Optional[str] = None
+    """Name of the workspace whose datastores are meant; none: any."""
 
 
 @dataclass(frozen=True)

@@ -409,6 +409,9 @@ class Workspace:
 
     def _restore_snapshot(self, identifier: str, path: StrPath) -> str:
         """Write a snapshot to a new folder in ``path``; the folder."""
+        from mlflows.data import snapshot_sharing  # speaks to datastores, which a submit need not
+
+        snapshot_sharing.pull(self, identifier)
         target = Path(path) / f"snapshot_{identifier[:16]}"
         snapshot.materialize(identifier, snapshot.store_of(self.name), target)
         return str(target)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from benchmarks.figures import crowd, environments, imports, lines, logging, snapshot, submit
+from benchmarks.figures import crowd, data, environments, imports, lines, logging, snapshot, submit
 
-ALL = (submit, imports, logging, lines, snapshot, crowd, environments)
+ALL = (submit, imports, logging, lines, snapshot, crowd, environments, data)

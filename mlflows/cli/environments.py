@@ -338,7 +338,7 @@ def _engine() -> Engine | None:
     """The engine, if it answers."""
     try:
         engine = Engine.find()
-        engine.ask("version")
+        engine.check()
         return engine
     except EngineError:
         return None

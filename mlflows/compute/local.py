@@ -21,6 +21,7 @@ from mlflows.compute.processes import job_processes, start_ticks
 from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import is_reference
 from mlflows.data import snapshot
+from mlflows.exceptions import UserErrorException
 from mlflows.job import layout
 
 PACKAGE = Path(mlflows.__file__).parent
@@ -184,9 +185,23 @@ def prepare(launch: Launch) -> None:
         snapshot.materialize(launch.spec.snapshot, launch.snapshot_store, code)
     for name in (layout.OUTPUTS, layout.LOGS):
         (code / name).mkdir(exist_ok=True)
+    for path, target in launch.links.items():
+        _show(code / path, target)
     _link(folder / layout.LIB / "mlflows", PACKAGE)
     _link(folder / layout.LIB / "azureml", PACKAGE / "azureml_path" / "azureml")
     _write_json(folder / layout.JOB_FILE, job_file(launch))
+
+
+def _show(path: Path, target: str) -> None:
+    """Let a folder be seen at another path, too; what an ended run has left there gives way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() and (not path.exists() or os.readlink(path) == target):
+        path.unlink()
+    elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        path.rmdir()
+    if os.path.lexists(path):
+        raise UserErrorException(f"path_on_compute: {path} is there already on this machine. Remove it, or give another path.")
+    path.symlink_to(target, target_is_directory=True)
 
 
 def _spawn_supervisor(folder: Path, attempt: int, environment: Mapping[str, str]) -> None:

@@ -15,7 +15,8 @@ class Launch:
     """All that a home gets: the specification with everything resolved that was still open in it.
 
     ``variables`` are the script's environment variables; a value may be a secret's reference, which only ``start`` resolves.
-    ``snapshot_store`` is the folder from which the code comes.
+    ``snapshot_store`` is the folder from which the code comes. ``links``: paths at which the script wants to see folders of this machine,
+    absolute or relative to its working directory.
     """
 
     spec: JobSpec
@@ -25,6 +26,7 @@ class Launch:
     interpreter: str
     snapshot_store: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

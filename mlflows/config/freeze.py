@@ -7,10 +7,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflows import settings
-from mlflows.config.arguments import freeze_program, split_arguments
+from mlflows.config.arguments import RunData, freeze_program, split_arguments
 from mlflows.config.distribution import distribution_of
 from mlflows.config.run_configuration import DEFAULT_ENVIRONMENT_NAME, EnvironmentDefinition, RunConfiguration
 from mlflows.config.run_definition import run_definition
@@ -26,6 +26,9 @@ from mlflows.environments.resolve import resolve_interpreter
 from mlflows.exceptions import ComputeTargetException, ExperimentExecutionException, RunConfigurationException, UserErrorException
 from mlflows.spec import MAX_DURATION_SECONDS_DEFAULT, DockerSpec, EnvironmentSpec, JobSpec, refers_to_secret
 
+if TYPE_CHECKING:
+    from mlflows.data.abstract_dataset import HasPrefect
+
 __all__ = ["freeze", "run_definition", "secrets_of"]
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 LOCAL_TARGET = "local"
 _SHM_SIZE = re.compile(r"\d+(\.\d+)?[bkmg]?", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DATA_SECTIONS = ("data_references", "data", "output_data")
 _SET_BY_US = ("AZUREML_", "MLFLOWS_", "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_")
 
 
@@ -44,26 +48,31 @@ def freeze(
     tags: Mapping[str, Any] | None = None,
     compute_targets: Collection[str] = (LOCAL_TARGET,),
     find_environment: Callable[[EnvironmentReference], Environment] | None = None,
+    lookup: HasPrefect | None = None,
 ) -> JobSpec:
     """The JobSpec of one run of ``config``, which is not changed.
 
     ``compute_targets`` are the names of those that exist. ``find_environment`` finds an environment that is given by name only; without
-    it the flow does. Passwords and tokens of the environment, and variables whose names say that they are secret, are references in the
-    JobSpec: secrets_of has their values.
+    it the flow does. In ``lookup``, the workspace, datasets and datastores are looked up that the run configuration has by name or id only;
+    objects know their own. Passwords and tokens of the environment, and variables whose names say that they are secret, are references in
+    the JobSpec: secrets_of has their values.
 
     Raises:
         UserErrorException: a value of the wrong type or form; an environment the target cannot provide.
         ExperimentExecutionException: the script does not exist in the folder; there is no target.
         ComputeTargetException: the target does not exist.
         RunConfigurationException: a section of the run configuration has a wrong type or value.
+        ServiceException: an input is looked up, and the Prefect server does not answer.
     """
     run_config = _checked_run_config(config)
     target = _target(run_config, compute_targets)
     environment = _found(run_config.environment, find_environment)
     folder = check_source_directory(config.source_directory)
     script, command = _program(config, run_config)
-    program = freeze_program(split_arguments(config.arguments), command)
-    _refuse_data(run_config)
+    variables = {} if isinstance(environment, EnvironmentReference) else _variables(environment)
+    data = RunData(workspace, variables)
+    _add_sections(data, config, lookup)
+    program = freeze_program(split_arguments(config.arguments), command, data)
     _log_ignored(run_config)
     docker = _docker(run_config, environment)
     history = _section(run_config.history, HistoryConfiguration, "history")
@@ -75,13 +84,13 @@ def freeze(
         experiment=experiment,
         compute_target=target,
         environment=_environment(environment, folder, target),
-        environment_variables={} if isinstance(environment, EnvironmentReference) else _variables(environment),
+        environment_variables=variables,
         distribution=distribution_of(run_config),
         docker=_for_target(docker, target),
         max_run_duration_seconds=_duration(run_config.max_run_duration_seconds),
         workspace=workspace,
-        inputs=program.inputs,
-        outputs=program.outputs,
+        inputs=data.inputs,
+        outputs=data.outputs,
         tags=_tags(tags),
         snapshot_project=bool(history.snapshot_project),
         output_collection=bool(history.output_collection),
@@ -274,18 +283,18 @@ def _duration(seconds: Any) -> int:
     raise UserErrorException(f"max_run_duration_seconds: {seconds!r} is not a whole number of seconds above 0. Give for instance 3600.")
 
 
-def _refuse_data(run_config: RunConfiguration) -> None:
-    for field in ("data_references", "data", "output_data", "datacaches"):
-        value = getattr(run_config, field)
-        if value:
-            raise UserErrorException(
-                f"{field}: {', '.join(map(str, value))}: runs with data of a datastore are not available in this version yet. "
-                "Give the path of the data in arguments."
-            )
+def _add_sections(data: RunData, config: ScriptRunConfig, lookup: HasPrefect | None) -> None:
+    run_config = config.run_config
+    if config._previous or any(getattr(run_config, field) for field in DATA_SECTIONS):
+        from mlflows.config import data as sections  # datasets and datastores are slow to load, and most runs have none there
+
+        sections.add(data, run_config, lookup)
+        if config._previous:
+            sections.add_previous(data, *config._previous)
 
 
 def _log_ignored(run_config: RunConfiguration) -> None:
-    for field in ("services", "credential_passthrough", "source_directory_data_store"):
+    for field in ("services", "credential_passthrough", "source_directory_data_store", "datacaches"):
         if getattr(run_config, field):
             logger.warning("run_config.%s has no effect here.", field)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from mlflows.config import runconfig_file
 from mlflows.config.distributed import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
+from mlflows.config.run_definition import data_section, output_section, reference_section
 from mlflows.config.sections import (
     AmlComputeConfiguration,
     AmlK8sComputeConfiguration,
@@ -172,7 +173,14 @@ class RunConfiguration(Element):
             UserErrorException: no name is known.
         """
         target = runconfig_file.to_write(path or self._path or os.curdir, name or self._name)
-        runconfig_file.write(target, self._serialize_to_dict(), separate_environment_yaml)
+        runconfig_file.write(target, self._written(), separate_environment_yaml)
+
+    def _written(self) -> dict[str, Any]:
+        """With sections where a person has put objects that stand for data."""
+        written = self._serialize_to_dict()
+        for key, section in {"dataReferences": self.data_references, "data": self.data, "outputData": self.output_data}.items():
+            written[key] = {name: _section_of(value) for name, value in section.items()}
+        return written
 
     @staticmethod
     def load(path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
@@ -194,3 +202,13 @@ class RunConfiguration(Element):
             UserErrorException: there is no such file.
         """
         os.remove(runconfig_file.to_read(path, name))
+
+
+def _section_of(value: Any) -> Any:
+    make = getattr(value, "_as_job_argument", None)
+    if make is None:
+        return value._serialize_to_dict() if isinstance(value, Element) else value
+    argument = make()
+    for name, its in argument.inputs.items():
+        return data_section(name, its) if its["kind"] == "dataset" else reference_section(its)
+    return next(output_section(its) for its in argument.outputs.values())

@@ -27,9 +27,9 @@ def run_definition(spec: JobSpec) -> dict[str, Any]:
         "framework": _FRAMEWORKS.get(distribution.kind, "Python"),
         "communicator": _communicator(distribution.backend),
         "target": spec.compute_target,
-        "dataReferences": {},
-        "data": dict(spec.inputs),
-        "outputData": dict(spec.outputs),
+        "dataReferences": {name: reference_section(its) for name, its in spec.inputs.items() if its.get("kind") != "dataset"},
+        "data": {name: data_section(name, its) for name, its in spec.inputs.items() if its.get("kind") == "dataset"},
+        "outputData": {name: output_section(its) for name, its in spec.outputs.items()},
         "jobName": spec.display_name,
         "maxRunDurationSeconds": spec.max_run_duration_seconds,
         "nodeCount": distribution.node_count,
@@ -52,6 +52,59 @@ def run_definition(spec: JobSpec) -> dict[str, Any]:
             "arguments": list(spec.docker.arguments),
         },
     }
+
+
+def data_section(name: str, its: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataset among a JobSpec's inputs. Of one that is not registered the definition is shown, too: its id is made up."""
+    dataset = {"id": its["id"], "name": its.get("name"), "version": _text(its.get("version"))}
+    if not its.get("name"):
+        dataset["definition"] = its["definition"]
+    return {
+        "dataLocation": {"dataset": dataset, "dataPath": None},
+        "createOutputDirectories": False,
+        "mechanism": its["mode"].capitalize(),
+        "environmentVariableName": name,
+        "pathOnCompute": its.get("path_on_compute"),
+        "overwrite": False,
+        "options": None,
+    }
+
+
+def reference_section(its: Mapping[str, Any]) -> dict[str, Any]:
+    """A path in a datastore, or of an earlier run's files, among a JobSpec's inputs."""
+    section = {
+        "dataStoreName": its.get("datastore"),
+        "mode": its.get("mode", "").capitalize(),
+        "pathOnDataStore": its.get("path"),
+        "pathOnCompute": its.get("path_on_compute"),
+        "overwrite": bool(its.get("overwrite")),
+    }
+    return {**section, "runId": its["run_id"]} if "run_id" in its else section
+
+
+def output_section(its: Mapping[str, Any]) -> dict[str, Any]:
+    """One of a JobSpec's outputs."""
+    register = its.get("register")
+    registration = {**register, "properties": {}, "datasetRegistrationOptions": {"reading": its.get("reading")}} if register else None
+    upload = {"overwrite": its.get("overwrite"), "sourceGlobs": {"globPatterns": its.get("source_globs")}}
+    is_upload = its.get("mode") == "upload"
+    return {
+        "outputLocation": {
+            "dataset": None,
+            "dataPath": {"datastoreName": its.get("datastore"), "relativePath": its.get("path")},
+        },
+        "mechanism": its.get("mode", "").capitalize(),
+        "additionalOptions": {
+            "pathOnCompute": its.get("source"),
+            "registrationOptions": registration,
+            "uploadOptions": upload if is_upload else None,
+            "mountOptions": None if is_upload else {"disableMetadataCache": False},
+        },
+    }
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def masked_arguments(arguments: list[str]) -> list[str]:

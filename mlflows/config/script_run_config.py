@@ -59,7 +59,8 @@ class ScriptRunConfig:
             compute_target: a ComputeTarget or its name; by default ``local``.
             environment: what the script runs in, or the name of a registered one; by default the current interpreter.
             distributed_job_config: processes and nodes.
-            resume_from: DataPath of an earlier run's model, given to the script as ``--resume-from``.
+            resume_from: DataPath of an earlier run's model, given to the script as ``--resume-from``; also an earlier run, of which the
+                script gets ``outputs``, or ``(run, "outputs/model")``.
             max_run_duration_seconds: the run is canceled after so many seconds; 30 days by default.
             command: shell command, instead of ``script``; a list is joined by single spaces, nothing being quoted.
             docker_runtime_config: container settings.
@@ -98,8 +99,14 @@ class ScriptRunConfig:
             _warn_overridden(field, value, getattr(inherited, field))
         self.arguments = split_arguments(arguments if arguments is not None else inherited.arguments)
 
+    _previous: tuple[Any, str] | None = None
+    """An earlier run, and the path of the files of it that this one goes on from."""
+
     def _resume(self, data_path: Any) -> None:
         self.arguments = [*self.arguments, "--resume-from", "$AZUREML_DATAREFERENCE_MODEL_LOCATION"]
+        if not _is_path(data_path):
+            self._previous = _previous(data_path)
+            return
         self.run_config.data_references["MODEL_LOCATION"] = DataReferenceConfiguration(
             datastore_name=data_path.datastore_name, mode="mount", path_on_datastore=data_path.path_on_datastore
         )
@@ -139,10 +146,26 @@ def _check_types(script: Any, command: Any, run_config: Any, resume_from: Any, d
         raise UserErrorException(f"script and command: both are given ({script!r}, {command!r}). Give one of them.")
     if run_config is not None and not isinstance(run_config, RunConfiguration):
         raise UserErrorException(f"run_config: expected a RunConfiguration, got {type(run_config).__name__}: {run_config!r}.")
-    if resume_from is not None and not all(hasattr(resume_from, name) for name in ("datastore_name", "path_on_datastore")):
-        raise UserErrorException(f"resume_from: expected a DataPath, got {type(resume_from).__name__}: {resume_from!r}.")
+    if resume_from is not None and not _is_path(resume_from):
+        _previous(resume_from)
     if docker and not isinstance(docker, DockerConfiguration):
         raise RunConfigurationException(f"docker_runtime_config: expected a DockerConfiguration, got {type(docker).__name__}: {docker!r}.")
+
+
+def _is_path(value: Any) -> bool:
+    return all(hasattr(value, name) for name in ("datastore_name", "path_on_datastore"))
+
+
+def _previous(value: Any) -> tuple[Any, str]:
+    run, path = value if isinstance(value, tuple) and len(value) == 2 else (value, "outputs")
+    if not hasattr(run, "get_file_names") or not isinstance(getattr(run, "id", None), str):
+        raise UserErrorException(
+            f"resume_from: expected a DataPath, got {type(value).__name__}: {value!r}. An earlier run will do, too, and "
+            "(run, 'outputs/model')."
+        )
+    if not isinstance(path, str) or not path.strip("/") or ".." in path.split("/"):
+        raise UserErrorException(f"resume_from: {path!r} is not the path of files of a run. Give for instance 'outputs/model'.")
+    return run, path
 
 
 def _warn_ignored(names: list[str]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mlflows.config.run_definition import data_section
 from mlflows.environments.element import Element
 from mlflows.environments.sections import DEFAULT_SHM_SIZE
+from mlflows.exceptions import UserErrorException
 
 _DEFAULT_SHM_SIZE = DEFAULT_SHM_SIZE
 
@@ -73,6 +75,31 @@ class DataReferenceConfiguration(Element):
         self.overwrite = overwrite
 
 
+class RegisteredDataset(Element):
+    """Which registered dataset: by its id, or by its name and version, the newest if none. SDK v1 has it as ``runconfig.Dataset``."""
+
+    dataset_id: str | None
+    dataset_name: str | None
+    dataset_version: str | int | None
+    _keys: ClassVar[Mapping[str, str]] = {"dataset_id": "id", "dataset_name": "name", "dataset_version": "version"}
+
+    def __init__(self, dataset_id: str | None = None, dataset_name: str | None = None, dataset_version: str | int | None = None) -> None:
+        self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
+        self.dataset_version = dataset_version
+
+
+class DataLocation(Element):
+    """Where an input is: a dataset, or a path as ``{"datastoreName": ..., "relativePath": ...}``."""
+
+    dataset: Any
+    data_path: Any
+
+    def __init__(self, dataset: Any = None, data_path: Any = None) -> None:
+        self.dataset = dataset
+        self.data_path = data_path
+
+
 class Data(Element):
     """An input: a dataset's location and how the run gets it (``mechanism``: direct, mount, download)."""
 
@@ -101,6 +128,22 @@ class Data(Element):
         self.path_on_compute = path_on_compute
         self.overwrite = overwrite
         self.options = options
+
+    @staticmethod
+    def create(data: Any) -> Data:
+        """The section of a dataset, or of one as a named input.
+
+        Raises:
+            UserErrorException: it is neither.
+            ServiceException: the dataset is looked up, and the Prefect server does not answer.
+        """
+        make = getattr(data, "_as_job_argument", None)
+        inputs = make().inputs if make is not None else {}
+        if [its["kind"] for its in inputs.values()] != ["dataset"]:
+            raise UserErrorException(f"data: expected a dataset or dataset.as_named_input('name'), got {data!r}.")
+        ((name, its),) = inputs.items()
+        section = data_section(name, its)
+        return Data(section["dataLocation"], None, its["mode"], name, its["path_on_compute"])
 
 
 class OutputData(Element):

@@ -7,14 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
-from mlflows.data import dataset_registry, definition, expressions, places, sampling
-from mlflows.data.dataset_consumption_config import DatasetConsumptionConfig
+from mlflows.data import dataset_registry, definition, expressions, in_job, sampling
+from mlflows.data.dataset_consumption_config import DIRECT_MODE, MOUNT_MODE, DatasetConsumptionConfig
 from mlflows.data.dataset_registry import Registration
 from mlflows.data.datastore import Datastore
 from mlflows.data.definition import DataFile, Definition, Source
+from mlflows.data.local_store import LocalStore
 from mlflows.data.partitions import PartitionFormat
+from mlflows.data.store import Store
+from mlflows.data.web_store import WebStore
 from mlflows.exceptions import UserErrorException
 from mlflows.rest import RestClient
+from mlflows.spec import JobArgument
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -92,7 +96,7 @@ class AbstractDataset:
         """
         _check_no_more(kwargs)
         dataset_registry.check_name(name)
-        return _registered(workspace, dataset_registry.by_name(_prefect_of(workspace), workspace.name, name, version))
+        return _registered(workspace, _registry_of(workspace).by_name(name, version))
 
     @staticmethod
     def get_by_id(workspace: HasPrefect, id: str, **kwargs: Any) -> AbstractDataset:
@@ -103,7 +107,7 @@ class AbstractDataset:
             ServiceException: the Prefect server refuses, or does not answer.
         """
         _check_no_more(kwargs)
-        return _registered(workspace, dataset_registry.by_id(_prefect_of(workspace), workspace.name, id))
+        return _registered(workspace, _registry_of(workspace).by_id(id))
 
     @staticmethod
     def get_all(workspace: HasPrefect) -> dict[str, AbstractDataset]:
@@ -113,7 +117,7 @@ class AbstractDataset:
             UserErrorException: not a workspace.
             ServiceException: the Prefect server refuses, or does not answer.
         """
-        found = dataset_registry.newest_of(_prefect_of(workspace), workspace.name)
+        found = _registry_of(workspace).newest()
         return {name: _registered(workspace, each) for name, each in found.items()}
 
     def register(
@@ -145,15 +149,14 @@ class AbstractDataset:
         description, given = _description(description), _tags(tags)
         if not isinstance(create_new_version, bool):
             raise UserErrorException(f"create_new_version: expected True or False, got {create_new_version!r}.")
-        client = _prefect_of(workspace)
+        registry = _registry_of(workspace)
         home = getattr(self._workspace, "name", workspace.name)
         if any(source.kind == "datastore" for source in self._definition.sources) and home != workspace.name:
             raise UserErrorException(
                 f"workspace: the dataset's files are in a datastore of workspace {home!r}. Register it there, or take the datastore of "
                 f"the same place from workspace {workspace.name!r}."
             )
-        content = self._definition.to_dict()
-        found = dataset_registry.register(client, workspace.name, name, content, description, given, create_new_version)
+        found = registry.register(name, self._definition.to_dict(), description, given, create_new_version)
         return self._copy(self._definition, workspace, found)
 
     def update(self, description: str | None = None, tags: Mapping[str, str] | None = None) -> Self:
@@ -165,7 +168,7 @@ class AbstractDataset:
         """
         description, given = _description(description), None if tags is None else _tags(tags)
         mine = self._registered_as("update")
-        dataset_registry.change(_prefect_of(self._workspace), mine.id, description, given)
+        _registry_of(self._workspace).change(mine.id, description, given)
         new_description = mine.description if description is None else description
         self._registration = replace(mine, description=new_description, tags=mine.tags if given is None else given)
         return self
@@ -190,7 +193,7 @@ class AbstractDataset:
             ServiceException: the Prefect server refuses, or does not answer.
         """
         mine = self._registered_as("unregister_all_versions")
-        dataset_registry.unregister(_prefect_of(self._workspace), self._workspace.name, mine.name)
+        _registry_of(self._workspace).unregister(mine.name)
         self._registration = None
 
     def as_named_input(self, name: str) -> DatasetConsumptionConfig:
@@ -294,7 +297,7 @@ class AbstractDataset:
     @property
     def data_changed_time(self) -> datetime | None:
         """When a file was changed last; None where their place does not say."""
-        return max((file.entry.changed for file in self._all_files() if file.entry.changed), default=None)
+        return max((file.item.changed for file in self._all_files() if file.item.changed), default=None)
 
     @property
     def partition_keys(self) -> list[str]:
@@ -339,23 +342,31 @@ class AbstractDataset:
     def _then(self, do: str, **options: Any) -> Self:
         return self._copy(self._definition.then(do, **options))
 
+    def _as_job_argument(self) -> JobArgument:
+        """Files are mounted; a table is a direct input. The name is made up."""
+        mode = MOUNT_MODE if self._kind == definition.FILE else DIRECT_MODE
+        return DatasetConsumptionConfig(None, self, mode)._as_job_argument()
+
     def _files(self) -> list[DataFile]:
         """The files that are the dataset's."""
         return self._all_files()
 
     def _all_files(self) -> list[DataFile]:
-        return definition.files_of(self._definition, self._place_of)
+        if in_job.asks(self._workspace):
+            return in_job.files_of(self._definition)
+        return definition.files_of(self._definition, self._store_of)
 
-    def _place_of(self, source: Source) -> places.Place:
+    def _store_of(self, source: Source) -> Store:
         if source.kind == "url":
-            return places.WebPlace(source.place)
+            return WebStore(source.place)
         if source.kind == "folder":
-            return places.FolderPlace(source.place, source.place.strip("/"))
-        store = self._stores.get(source.place) or Datastore.get(self._workspace, source.place)
-        return places.of_datastore(store)
+            return LocalStore(source.place)
+        datastore = self._stores.get(source.place) or Datastore.get(self._workspace, source.place)
+        store: Store = datastore._store()
+        return store
 
     def _registered_as(self, method: str) -> Registration:
-        if self._registration is None:
+        if self._registration is None or self._registration.name is None:
             raise UserErrorException(f"{method}: the dataset is not registered. Use what dataset.register(workspace, name) returns.")
         return self._registration
 
@@ -364,11 +375,12 @@ def _registered(workspace: Any, found: Registration) -> AbstractDataset:
     return AbstractDataset._of(Definition.from_dict(found.definition), {}, workspace, found)
 
 
-def _prefect_of(workspace: Any) -> RestClient:
+def _registry_of(workspace: Any) -> dataset_registry.Registry | in_job.Registry:
+    if in_job.asks(workspace):
+        return in_job.Registry()
     if not hasattr(workspace, "_prefect") or not isinstance(getattr(workspace, "name", None), str):
         raise UserErrorException(f"workspace: expected a Workspace, got {workspace!r}. Make one with Workspace.from_config().")
-    client: RestClient = workspace._prefect()
-    return client
+    return dataset_registry.Registry(workspace._prefect(), workspace.name)
 
 
 def _description(description: Any) -> str | None:

@@ -3,6 +3,9 @@
 A file is kept once under what it is: the store it comes from, its path, size and version. So an input that did not change costs its
 listing and nothing else. Below ``~/.mlflows/cache``, or ``$MLFLOWS_CACHE``: ``files/<2 hex>/<62 hex>`` are the files, read-only;
 ``locks/`` has a lock for each that is being filled; ``held/`` a file for each holder, locked while it lives, that lists what it uses.
+
+The time of a file's last change is a mark, set when the file is whole: one that somebody has written to since, as root can, has another
+and is fetched again. The time of its last use is the one of its last access.
 """
 
 from __future__ import annotations
@@ -12,12 +15,15 @@ import fcntl
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mlflows import settings
 from mlflows.data import partial
-from mlflows.data.store import Item, Store, Tick
+from mlflows.data.definition import DataFile
+from mlflows.data.store import UNKNOWN, Gone, Item, Store, Tick, disk_error, local_path
 from mlflows.exceptions import UserErrorException
 
 FOLDER_VARIABLE = "MLFLOWS_CACHE"
@@ -28,6 +34,11 @@ DEFAULT_BYTES = 100 * 10**9
 FILLED_TO = 0.9
 """An eviction makes room down to this part of the limit, so that not each new file causes one."""
 
+MARK = 10**18
+"""Nanoseconds since 1970: the time of change of a file that is whole and as it was fetched."""
+USED_NS = 60 * 10**9
+"""So old a time of use is written anew."""
+
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
@@ -35,77 +46,116 @@ class Cache:
     """The cache of this machine, or another folder; any number of processes share it."""
 
     def __init__(self, folder: Path | None = None, most_bytes: int | None = None) -> None:
-        self._folder = str(folder or os.environ.get(FOLDER_VARIABLE) or settings.home() / "cache")
+        self._folder = os.path.abspath(folder or os.environ.get(FOLDER_VARIABLE) or settings.home() / "cache")
         self._most = limit() if most_bytes is None else most_bytes
 
     @contextlib.contextmanager
-    def holding(self, store: Store, items: Sequence[Item], tick: Tick = lambda size: None) -> Iterator[list[str]]:
-        """The paths of these files in the cache, fetched where they are not there; none goes while the block lasts.
+    def paths(self, files: Sequence[DataFile], tick: Tick = lambda size: None, ignore_gone: bool = False) -> Iterator[list[str]]:
+        """Where these files are on this machine, fetched where they are not there; none goes while the block lasts.
+
+        Files of a store that is a folder are where they always were. Nobody may write to any of them.
+
+        Args:
+            files: the files.
+            tick: called with the bytes that are fetched.
+            ignore_gone: say "" of a file that was listed and is not there any more, and do not raise.
 
         Raises:
-            What Store.fetch raises.
+            What Store.fetch raises; UserErrorException if the disk has no room for all of them.
         """
-        keys = [self._key(store, item) for item in items]
-        with self._held(keys):
-            paths = [self._path(key) for key in keys]
-            self._fill(store, list(zip(items, keys, paths, strict=True)), tick)
-            yield paths
+        entries = [self._entry(file) for file in files]
+        mine = [entry for entry in entries if entry.key]
+        with self._held(entry.key for entry in mine) if mine else contextlib.nullcontext():
+            missing = _missing(mine)
+            lost = self._fill(missing, tick, ignore_gone)
+            yield [entry.path if entry.key not in lost else "" for entry in entries]
+        if missing:
+            self.evict()
 
-    def evict(self) -> int:
-        """Remove what was not used for longest, down to the limit; what somebody holds stays. Returns the bytes removed."""
+    def evict(self, coming: int = 0) -> int:
+        """Remove what was not used for longest, until the limit and the disk have room for so many bytes more; what somebody holds or has
+        a link to stays. Returns the bytes removed.
+        """
         with self._lock("evict", wait=False) as mine:
             if not mine:  # somebody else is at it
                 return 0
             found = sorted(self._found())
-            size = sum(each for _, each, _ in found)
-            if size <= self._most:
+            size = sum(each.size for each in found)
+            most = min(self._most, size + self._free())
+            if size + coming <= most:
                 return 0
             removed, spared = 0, self._in_use()
-            for _, bytes_, path in found:
-                if size - removed <= self._most * FILLED_TO:
+            for each in found:
+                if size - removed + coming <= most * FILLED_TO:
                     break
-                if self._key_of(path) not in spared:
+                if not each.linked and self._key_of(each.path) not in spared:
                     with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
-                        removed += bytes_
+                        os.unlink(each.path)
+                        removed += each.size
             return removed
 
-    def _fill(self, store: Store, entries: Sequence[tuple[Item, str, str]], tick: Tick) -> None:
-        missing = [entry for entry in entries if not self._is_there(entry[0], entry[2])]
+    def _entry(self, file: DataFile) -> _Entry:
+        if file.store.folder is not None:
+            return _Entry(file.store, file.item, "", local_path(file.store.folder, file.item.path))
+        what = (file.store.place, file.item.path, str(file.item.size), file.item.version)
+        key = hashlib.sha256("\0".join(what).encode("utf-8", "surrogatepass")).hexdigest()
+        return _Entry(file.store, file.item, key, f"{self._folder}/files/{key[:2]}/{key[2:]}")
+
+    def _fill(self, missing: Sequence[_Entry], tick: Tick, ignore_gone: bool) -> set[str]:
+        """Returns the keys of files that are gone."""
         if not missing:
-            return
+            return set()
+        self._make_room(sum(max(entry.item.size, 0) for entry in missing))
+        lost: set[str] = set()
+
+        def fetch(entry: _Entry) -> None:
+            try:
+                self._fetch(entry, tick)
+            except Gone:
+                if not ignore_gone:
+                    raise
+                lost.add(entry.key)
+
         from concurrent.futures import ThreadPoolExecutor  # not needed to submit a run, and slow to import
 
-        pool = ThreadPoolExecutor(min(store.parallel, len(missing)))
+        pool = ThreadPoolExecutor(min(max(entry.store.parallel for entry in missing), len(missing)))
         try:
-            for _ in pool.map(lambda entry: self._fetch(store, entry, tick), missing):
+            for _ in pool.map(fetch, missing):
                 pass
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        self.evict()
+        return lost
 
-    def _fetch(self, store: Store, entry: tuple[Item, str, str], tick: Tick) -> None:
+    def _make_room(self, coming: int) -> None:
+        """Raises UserErrorException if the disk has none, whatever is evicted."""
+        os.makedirs(f"{self._folder}/files", exist_ok=True)
+        self.evict(coming)
+        free = self._free()
+        if coming > free:
+            raise UserErrorException(
+                f"{self._folder}: {coming:,} bytes are needed for what a dataset has, and {free:,} are free. Free some space, or set "
+                f"{FOLDER_VARIABLE} to a folder on a larger disk."
+            )
+
+    def _fetch(self, entry: _Entry, tick: Tick) -> None:
         """Who comes second waits for who came first, and finds the file."""
-        item, key, path = entry
-        with self._lock(key):
-            if self._is_there(item, path):
+        with self._lock(entry.key):
+            if _is_whole(entry, time.time_ns()):
                 return
-            folder = os.path.dirname(path)
-            os.makedirs(folder, exist_ok=True)
-            filling = f"{path}.new"
-            store.fetch(item, filling, tick)
-            os.chmod(filling, 0o444)
-            os.rename(filling, path)
+            try:
+                if not os.path.isdir(folder := os.path.dirname(entry.path)):
+                    os.makedirs(folder, exist_ok=True)
+                entry.store.fetch(entry.item, entry.path, tick)
+                os.chmod(entry.path, 0o444)
+                os.utime(entry.path, ns=(time.time_ns(), MARK))  # last: before it, nobody takes the file
+            except OSError as error:
+                raise disk_error(error, self._folder) from error
 
-    def _is_there(self, item: Item, path: str) -> bool:
-        """Of a file whose store does not tell its versions apart, nobody knows."""
-        try:
-            if item.version and os.stat(path).st_size == item.size:
-                os.utime(path)  # when it was used last
-                return True
-        except FileNotFoundError:
-            pass
-        return False
+    def _free(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            found = os.statvfs(self._folder)
+            return found.f_bavail * found.f_frsize
+        return 1 << 62
 
     @contextlib.contextmanager
     def _held(self, keys: Iterable[str]) -> Iterator[None]:
@@ -117,7 +167,7 @@ class Cache:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             with open(descriptor, "w", encoding="ascii", closefd=False) as handle:
-                handle.writelines(key + "\n" for key in keys)
+                handle.write("\n".join(keys))
         try:
             yield
         finally:
@@ -140,35 +190,77 @@ class Cache:
     @contextlib.contextmanager
     def _lock(self, name: str, wait: bool = True) -> Iterator[bool]:
         """One of 4096 files for all that is filled, so that they do not pile up; False if somebody has it and this does not wait."""
-        folder = os.path.join(self._folder, "locks")
-        os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, name[:3] if len(name) == 64 else name), "a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
+        path = f"{self._folder}/locks/{name[:3] if len(name) == 64 else name}"
+        descriptor = _opened(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            yield False
+            return
+        try:
             yield True
+        finally:
+            os.close(descriptor)
 
-    def _found(self) -> Iterator[tuple[int, int, str]]:
-        """(last used, bytes on disk, path) of all that is kept, what is being fetched left out."""
-        for parent, _, names in os.walk(os.path.join(self._folder, "files")):
+    def _found(self) -> Iterator[_Kept]:
+        """All that is kept, what is being fetched left out; what killed processes have left is removed."""
+        for parent, _, names in os.walk(f"{self._folder}/files"):
+            if any(map(partial.is_partial, names)):
+                partial.remove_stale(parent)
             for name in names:
                 if not partial.is_partial(name):
                     path = os.path.join(parent, name)
                     with contextlib.suppress(FileNotFoundError):
                         seen = os.stat(path)
-                        yield seen.st_mtime_ns, seen.st_size, path
-
-    def _key(self, store: Store, item: Item) -> str:
-        return hashlib.sha256("\0".join((store.place, item.path, str(item.size), item.version)).encode()).hexdigest()
-
-    def _path(self, key: str) -> str:
-        return os.path.join(self._folder, "files", key[:2], key[2:])
+                        yield _Kept(seen.st_atime_ns, seen.st_size, path, seen.st_nlink > 1)
 
     def _key_of(self, path: str) -> str:
-        folder, name = os.path.split(path)
-        return os.path.basename(folder) + name.removesuffix(".new")
+        return path[-65:].replace("/", "")
+
+
+def _opened(path: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o666)
+
+
+class _Entry(NamedTuple):
+    store: Store
+    item: Item
+    key: str  # "" where the store has the file on this machine
+    path: str
+
+
+class _Kept(NamedTuple):
+    used: int
+    size: int
+    path: str
+    linked: bool
+
+
+def _missing(entries: Iterable[_Entry]) -> list[_Entry]:
+    now = time.time_ns()
+    return list({entry.key: entry for entry in entries if not _is_whole(entry, now)}.values())
+
+
+def _is_whole(entry: _Entry, now: int) -> bool:
+    """Of a file whose store does not tell its versions apart, nobody knows."""
+    if not entry.item.version:
+        return False
+    try:
+        seen = os.stat(entry.path)
+    except FileNotFoundError:
+        return False
+    if seen.st_mtime_ns != MARK or entry.item.size not in (UNKNOWN, seen.st_size):
+        return False
+    if now - seen.st_atime_ns > USED_NS:
+        with contextlib.suppress(PermissionError):  # somebody else's, in a cache that is shared
+            os.utime(entry.path, ns=(now, MARK))
+    return True
 
 
 def limit() -> int:

@@ -6,7 +6,9 @@ import os
 import re
 from typing import Any, Protocol
 
+from mlflows.data import globs
 from mlflows.exceptions import UserErrorException
+from mlflows.spec import JobArgument
 
 MODES = ("mount", "download", "upload")
 
@@ -33,7 +35,7 @@ class DataReference:
         overwrite: replace what is there.
 
     Raises:
-        UserErrorException: a bad mode or name.
+        UserErrorException: a bad datastore, name, mode or path; ``overwrite`` is neither True nor False.
     """
 
     def __init__(
@@ -52,12 +54,31 @@ class DataReference:
         for field, value in (("path_on_datastore", path_on_datastore), ("path_on_compute", path_on_compute)):
             if value is not None and not isinstance(value, str):
                 raise UserErrorException(f"{field}: expected a path, got {value!r}.")
+        if not isinstance(overwrite, bool):
+            raise UserErrorException(f"overwrite: expected True or False, got {overwrite!r}.")
         self.datastore = datastore
         self.data_reference_name = _checked_name(data_reference_name) or _name_for(datastore, path_on_datastore)
         self.path_on_datastore = path_on_datastore
         self.mode = mode
         self.path_on_compute = path_on_compute
         self.overwrite = overwrite
+
+    @staticmethod
+    def create(data_reference_name: str | None = None, datapath: Any = None, datapath_compute_binding: Any = None) -> DataReference:
+        """A reference to the path of a DataPath.
+
+        Args:
+            data_reference_name: name of the variable.
+            datapath: the DataPath.
+            datapath_compute_binding: how the script gets at it; mounted if none.
+
+        Raises:
+            ValueError: there is no path, or the binding is none.
+        """
+        if not hasattr(datapath, "create_data_reference"):
+            raise ValueError(f"datapath: expected a DataPath, got {datapath!r}.")
+        made: DataReference = datapath.create_data_reference(data_reference_name, datapath_compute_binding)
+        return made
 
     def path(self, path: str | None = None, data_reference_name: str | None = None) -> DataReference:
         """A reference to a path below this one."""
@@ -86,6 +107,15 @@ class DataReference:
             "overwrite": self.overwrite,
         }
 
+    def _as_job_argument(self) -> JobArgument:
+        """See JobArgument.
+
+        Raises:
+            UserErrorException: the path leads out of the datastore.
+        """
+        its = reference_input(self.datastore.name, self.path_on_datastore, self.mode, self.path_on_compute, self.overwrite)
+        return JobArgument(str(self), {self.data_reference_name: its}, {}, workspace_of(self.datastore))
+
     def _as(self, mode: str, path_on_compute: str | None, overwrite: bool) -> DataReference:
         return DataReference(self.datastore, self.data_reference_name, self.path_on_datastore, mode, path_on_compute, overwrite)
 
@@ -96,8 +126,39 @@ class DataReference:
         return f"DataReference({self.datastore.name!r}, {self.data_reference_name!r}, {self.path_on_datastore!r}, mode={self.mode!r})"
 
 
+def reference_input(datastore: Any, path: Any, mode: Any, path_on_compute: Any, overwrite: Any) -> dict[str, Any]:
+    """A path in a datastore as an input of a JobSpec.
+
+    Raises:
+        UserErrorException: no datastore, a bad mode, or a path that leads out of the datastore; the message names the field.
+    """
+    if not isinstance(datastore, str) or not datastore:
+        raise UserErrorException(f"datastore_name: expected the name of a datastore, got {datastore!r}.")
+    if mode not in MODES:
+        raise UserErrorException(f"mode: {mode!r} is not one of {', '.join(MODES)}.")
+    for field, value in (("path_on_datastore", path), ("path_on_compute", path_on_compute)):
+        if value is not None and not isinstance(value, str):
+            raise UserErrorException(f"{field}: expected a path, got {value!r}.")
+    if not isinstance(overwrite, bool):
+        raise UserErrorException(f"overwrite: expected True or False, got {overwrite!r}.")
+    return {
+        "kind": "reference",
+        "mode": mode,
+        "datastore": datastore,
+        "path": globs.inside("path_on_datastore", path or "") or None,
+        "path_on_compute": path_on_compute or None,
+        "overwrite": overwrite,
+    }
+
+
+def workspace_of(datastore: Any) -> str | None:
+    """Name of a datastore's workspace."""
+    name: str | None = getattr(getattr(datastore, "workspace", None), "name", None)
+    return name
+
+
 def _checked_name(name: str | None) -> str | None:
-    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"\w+", name)):
+    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"\w+", name, re.ASCII)):
         raise UserErrorException(f"data_reference_name: {name!r} is not the name of a variable. Use letters, digits and underscores.")
     return name
 

@@ -81,7 +81,7 @@ class DataPathComputeBinding:
         overwrite: replace what is there.
 
     Raises:
-        UserErrorException: a bad mode or path.
+        UserErrorException: a bad mode or path; ``overwrite`` is neither True nor False.
     """
 
     def __init__(self, mode: str = "mount", path_on_compute: str | None = None, overwrite: bool = False) -> None:
@@ -89,6 +89,8 @@ class DataPathComputeBinding:
             raise UserErrorException(f"mode: {mode!r} is not one of {', '.join(MODES)}.")
         if path_on_compute is not None and not isinstance(path_on_compute, str):
             raise UserErrorException(f"path_on_compute: expected a path, got {path_on_compute!r}.")
+        if not isinstance(overwrite, bool):
+            raise UserErrorException(f"overwrite: expected True or False, got {overwrite!r}.")
         self.mode = mode
         self.path_on_compute = path_on_compute
         self.overwrite = overwrite

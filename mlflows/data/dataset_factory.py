@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
@@ -20,6 +19,8 @@ from mlflows.exceptions import UserErrorException
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
+
+Reading = dict[str, Any]
 
 ENCODINGS = {
     "utf8": "utf-8",
@@ -151,24 +152,8 @@ class TabularDatasetFactory:
         Raises:
             UserErrorException: a bad argument; ``validate`` finds no file, or one that cannot be read.
         """
-        for field, value in (
-            ("infer_column_types", infer_column_types),
-            ("support_multi_line", support_multi_line),
-            ("empty_as_string", empty_as_string),
-        ):
-            _check_flag(field, value)
-        if not isinstance(header, bool):
-            raise UserErrorException(f"header: {header!r} is not available in this version yet. Give True or False.")
-        if not isinstance(separator, str) or not separator or separator in ("\n", "\r", '"'):
-            raise UserErrorException(f"separator: {separator!r} cannot stand between columns. Give for instance ',' or '\\t'.")
-        reading = {
-            "as": "delimited",
-            "infer": infer_column_types,
-            "separator": separator,
-            "header": header,
-            "empty_as_string": empty_as_string,
-            "encoding": _encoding(encoding),
-        }
+        _check_flag("support_multi_line", support_multi_line)
+        reading = delimited(infer_column_types, separator, header, empty_as_string, encoding)
         return _table(path, validate, include_path, set_column_types, partition_format, reading)
 
     @staticmethod
@@ -227,6 +212,8 @@ class TabularDatasetFactory:
             UserErrorException: a bad argument; the frame has columns that Parquet cannot hold.
             ServiceException: the Prefect server refuses, or does not answer.
         """
+        import tempfile  # slow to import
+
         pandas = tables.pandas()
         if not isinstance(dataframe, pandas.DataFrame):
             raise UserErrorException(f"dataframe: expected a pandas DataFrame, got a {type(dataframe).__name__}.")
@@ -251,6 +238,32 @@ class TabularDatasetFactory:
         return made.register(store.workspace, name, description, tags, create_new_version=True)
 
 
+def delimited(
+    infer: bool = True, separator: str = ",", header: Any = True, empty_as_string: bool = False, encoding: str = "utf8"
+) -> Reading:
+    """How delimited text is read, as a definition has it. Arguments and errors as in from_delimited_files."""
+    _check_flag("infer_column_types", infer)
+    _check_flag("empty_as_string", empty_as_string)
+    if not isinstance(header, bool):
+        raise UserErrorException(f"header: {header!r} is not available in this version yet. Give True or False.")
+    if not isinstance(separator, str) or not separator or separator in ("\n", "\r", '"'):
+        raise UserErrorException(f"separator: {separator!r} cannot stand between columns. Give for instance ',' or '\\t'.")
+    return {
+        "as": "delimited",
+        "infer": infer,
+        "separator": separator,
+        "header": header,
+        "empty_as_string": empty_as_string,
+        "encoding": _encoding(encoding),
+    }
+
+
+def reading_of(reading: Reading, include_path: bool, set_column_types: Any) -> Reading:
+    """With what all tables have. Arguments and errors as in from_delimited_files."""
+    _check_flag("include_path", include_path)
+    return {**reading, "include_path": include_path, "types": types_of(set_column_types)}
+
+
 def _made(kind: str, path: Any, validate: Any, reading: Mapping[str, Any], partition_format: Any) -> AbstractDataset:
     _check_flag("validate", validate)
     if partition_format is not None:
@@ -263,10 +276,9 @@ def _made(kind: str, path: Any, validate: Any, reading: Mapping[str, Any], parti
 
 
 def _table(
-    path: Any, validate: bool, include_path: bool, set_column_types: Any, partition_format: str | None, reading: dict[str, Any]
+    path: Any, validate: bool, include_path: bool, set_column_types: Any, partition_format: str | None, reading: Reading
 ) -> TabularDataset:
-    _check_flag("include_path", include_path)
-    full = {**reading, "include_path": include_path, "types": types_of(set_column_types)}
+    full = reading_of(reading, include_path, set_column_types)
     made = cast(TabularDataset, _made(TABULAR, path, validate, full, partition_format))
     if validate:
         made.take(1).to_pandas_dataframe()

@@ -25,7 +25,7 @@ _MOST_NAMED = 20
 
 @dataclass(frozen=True)
 class Registration:
-    """One version of a registered dataset."""
+    """One version of a registered dataset. Inside a job, ``name`` and ``version`` of an input that is not registered are None."""
 
     name: str
     version: int
@@ -33,6 +33,40 @@ class Registration:
     definition: Mapping[str, Any] = field(repr=False)
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registered datasets of a workspace; what the functions below do."""
+
+    client: RestClient
+    workspace: str
+
+    def register(
+        self, name: str, definition: Mapping[str, Any], description: str | None, tags: Mapping[str, str], create_new_version: bool
+    ) -> Registration:
+        """See register."""
+        return register(self.client, self.workspace, name, definition, description, tags, create_new_version)
+
+    def by_name(self, name: str, version: int | str) -> Registration:
+        """See by_name."""
+        return by_name(self.client, self.workspace, name, version)
+
+    def by_id(self, id: str) -> Registration:
+        """See by_id."""
+        return by_id(self.client, self.workspace, id)
+
+    def newest(self) -> dict[str, Registration]:
+        """See newest_of."""
+        return newest_of(self.client, self.workspace)
+
+    def change(self, id: str, description: str | None, tags: Mapping[str, str] | None) -> None:
+        """See change."""
+        change(self.client, id, description, tags)
+
+    def unregister(self, name: str) -> None:
+        """See unregister."""
+        unregister(self.client, self.workspace, name)
 
 
 def register(

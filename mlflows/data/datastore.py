@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from mlflows import settings
 from mlflows.data import datastore_registry as registry
-from mlflows.data import workspace_file
+from mlflows.data import in_job, workspace_file
 from mlflows.data.azure_storage import AzureRegistrations
 from mlflows.data.datastore_kinds import (
     DEFAULT_NAME,
@@ -53,6 +53,8 @@ class Datastore(AzureRegistrations):
             ServiceException: Prefect's server does not answer.
         """
         _check_workspace(workspace)
+        if in_job.asks(workspace) and isinstance(datastore_name, str):
+            return in_job.datastore(workspace, datastore_name)
         if datastore_name == DEFAULT_NAME:
             return _built_in(workspace)
         found = _found(workspace, datastore_name) if isinstance(datastore_name, str) and hasattr(workspace, "_prefect") else None
@@ -65,6 +67,8 @@ class Datastore(AzureRegistrations):
     def get_default(workspace: HasName) -> AbstractDatastore:
         """The workspace's default datastore."""
         _check_workspace(workspace)
+        if in_job.asks(workspace):
+            return in_job.datastore(workspace, None)
         return Datastore.get(workspace, workspace_file.read(workspace.name).get("default_datastore", DEFAULT_NAME))
 
     @staticmethod
@@ -168,6 +172,8 @@ def datastores_of(workspace: HasName) -> dict[str, AbstractDatastore]:
         ServiceException: Prefect's server does not answer.
     """
     _check_workspace(workspace)
+    if in_job.asks(workspace):
+        return in_job.datastores(workspace)
     found: dict[str, AbstractDatastore] = {DEFAULT_NAME: _built_in(workspace)}
     if hasattr(workspace, "_prefect"):
         documents = registry.all_of(workspace._prefect(), workspace.name)

@@ -14,7 +14,7 @@ from mlflows.data.data_reference import DataReference
 from mlflows.data.local_store import LocalStore
 from mlflows.data.partial import is_partial
 from mlflows.data.s3_store import S3Settings, S3Store
-from mlflows.data.store import Item, Store, checked_path, checked_prefix
+from mlflows.data.store import OWN_FOLDER, Item, Store, checked_path, checked_prefix
 from mlflows.data.url_store import UrlSettings, UrlStore, shown
 from mlflows.exceptions import UserErrorException
 from mlflows.rest import RestClient
@@ -26,8 +26,6 @@ DEFAULT_NAME = "workspaceblobstore"
 """SDK v1's name of the datastore that a workspace has from the start."""
 
 LOCAL_FOLDER, S3, URL = "LocalFolder", "S3", "Url"
-OWN_FOLDER = ".mlflows"
-"""What this package itself keeps in a datastore; a download of everything leaves it out."""
 
 
 class HasName(Protocol):
@@ -137,7 +135,7 @@ class AbstractDatastore:
         source = checked_folder("src_dir", src_dir)
         target = checked_path("target_path", target_path or "", f"the datastore {self._name!r}")
         files = [(path, _joined(target, os.path.relpath(path, source))) for path in _files_below(source)]
-        transfer.upload(self._store(), files, target, overwrite, show_progress)
+        self._send(files, target, overwrite, show_progress)
         return self.path(target_path)
 
     def upload_files(
@@ -170,7 +168,7 @@ class AbstractDatastore:
         target = checked_path("target_path", target_path or "", f"the datastore {self._name!r}")
         pairs = [(_file(path), _joined(target, _kept_part(path, root))) for path in files]
         _refuse_twins(pairs)
-        transfer.upload(self._store(), pairs, target, overwrite, show_progress)
+        self._send(pairs, target, overwrite, show_progress)
         return self.path(target_path)
 
     def download(self, target_path: StrPath, prefix: str | None = None, overwrite: bool = False, show_progress: bool = True) -> int:
@@ -191,8 +189,16 @@ class AbstractDatastore:
         if not isinstance(target_path, (str, os.PathLike)) or os.path.isfile(target_path):
             raise UserErrorException(f"target_path: {target_path!r} is not a folder. Give a folder to download to.")
         start = checked_prefix("prefix", prefix or "", f"the datastore {self._name!r}")
-        items = [item for item in self._store().items(start) if _is_a_persons(item, start)]
-        transfer.download(self._store(), items, os.path.abspath(target_path), overwrite, show_progress)
+        return self._receive(start, os.path.abspath(target_path), overwrite, show_progress)
+
+    def _send(self, pairs: Sequence[tuple[str, str]], folder: str, overwrite: bool, show_progress: bool) -> None:
+        """Copy files (source, path) to below ``folder`` in it."""
+        transfer.upload(self._store(), pairs, folder, overwrite, show_progress)
+
+    def _receive(self, prefix: str, folder: str, overwrite: bool, show_progress: bool) -> int:
+        """Copy the files below ``prefix`` to a folder of this machine; how many there are."""
+        items = [item for item in self._store().items(prefix) if _is_a_persons(item, prefix)]
+        transfer.download(self._store(), items, folder, overwrite, show_progress)
         return len(items)
 
     def __str__(self) -> str:

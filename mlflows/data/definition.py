@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from mlflows.data import globs, places
+from mlflows.data import globs
 from mlflows.data.data_reference import DataReference
 from mlflows.data.datapath import DataPath
 from mlflows.data.partitions import PartitionFormat, Value
+from mlflows.data.store import Item, Store, matching
 from mlflows.exceptions import UserErrorException
 from mlflows.spec import looks_secret
 
@@ -25,6 +27,12 @@ _SIGNED = {"sig", "signature", "credential", "x-amz-signature", "x-amz-credentia
 """Parameters of an address that open it to whoever has it."""
 
 _HELP = "Give a path, a URL, (datastore, 'path'), a DataPath, or a list of these."
+
+_IDS = uuid.UUID("8f4c1ba6-26a4-5a0f-9b0e-6d1f2f6b9a11")
+"""The name space of ids that are made up."""
+
+_FEW = 4
+"""Sources that are looked for one after the other."""
 
 Step = Mapping[str, Any]
 
@@ -97,14 +105,20 @@ class Definition:
         return json.dumps(self.to_dict(), sort_keys=True)
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """A file of a dataset: its name in the dataset, without ``/`` in front, where it is, and its partition's values."""
+class DataFile(NamedTuple):
+    """A file of a dataset.
+
+    Attributes:
+        name: in the dataset, without ``/`` in front.
+        store: where it is.
+        item: which of the store's files it is.
+        values: of its partition's columns.
+    """
 
     name: str
-    place: places.Place
-    entry: places.Entry
-    values: Mapping[str, Value]
+    store: Store
+    item: Item
+    values: Mapping[str, Value] = {}
 
 
 def sources_of(path: Any) -> tuple[tuple[Source, ...], dict[str, Any]]:
@@ -124,39 +138,49 @@ def sources_of(path: Any) -> tuple[tuple[Source, ...], dict[str, Any]]:
     return found, stores
 
 
-def files_of(definition: Definition, place_of: Callable[[Source], places.Place]) -> list[DataFile]:
+def files_of(definition: Definition, store_of: Callable[[Source], Store]) -> list[DataFile]:
     """All files of the sources, by name; no step is done yet.
 
     Names are relative to the folder that the sources have in common; where they are in several places, the place's name is in front.
 
+    Args:
+        definition: the dataset.
+        store_of: the store of a source; asked once for each place.
+
     Raises:
         UserErrorException: a source has no file; a path is not of the partition format.
     """
-    listed = [(source, place_of(source)) for source in definition.sources]
-    several = len({(source.kind, source.place) for source, _ in listed}) > 1
-    found: dict[tuple[str, str, str], tuple[Source, places.Place, places.Entry]] = {}
+    stores = {(source.kind, source.place): source for source in definition.sources}
+    opened = {place: store_of(source) for place, source in stores.items()}
+    listed = [(source, opened[source.kind, source.place]) for source in definition.sources]
+    several = len(opened) > 1
+    found: dict[tuple[str, str, str], tuple[Source, Store, Item]] = {}
     bases = []
-    for source, place in listed:
-        entries = place.list(source.path)
-        if not entries:
+    for (source, store), items in zip(listed, _items_of(listed), strict=True):
+        if not items:
             raise UserErrorException(f"There is no file at {source}. Check the path; a pattern needs * or ** to match files in folders.")
-        bases.append(_base(source, entries))
-        found.update({(source.kind, source.place, entry.path): (source, place, entry) for entry in entries})
+        bases.append(_base(source, items))
+        found.update({(source.kind, source.place, item.path): (source, store, item) for item in items})
     common = "" if several else os.path.commonpath(bases) if all(bases) else ""
     form = PartitionFormat(definition.partition_format) if definition.partition_format else None
     files = []
-    for source, place, entry in found.values():
-        path = _plain(source, entry.path)
-        name = f"{place.name}/{path}" if several else path[len(common) + 1 if common else 0 :]
-        files.append(DataFile(name, place, entry, form.values(path) if form else {}))
+    for source, store, item in found.values():
+        path = _plain(source, item.path)
+        name = f"{_place_name(source)}/{path}" if several else path[len(common) + 1 if common else 0 :]
+        files.append(DataFile(name, store, item, form.values(path) if form else {}))
     return sorted(files, key=lambda file: file.name)
 
 
 def digest_of(definition: Definition, files: Iterable[DataFile]) -> str:
     """64 hex that are others once a file is added, removed or changed, or a step is; only the listing is looked at."""
-    seen = [[file.name, file.entry.size, file.entry.mark] for file in files]
+    seen = [[file.name, file.item.size, file.item.version] for file in files]
     said = [definition.kind, dict(definition.reading), definition.partition_format, [dict(step) for step in definition.steps]]
     return hashlib.sha256(json.dumps([said, seen], sort_keys=True).encode()).hexdigest()
+
+
+def made_up_id(definition: Definition) -> str:
+    """The id of a dataset that is not registered: the same for equal definitions."""
+    return str(uuid.uuid5(_IDS, definition.content()))
 
 
 def _source(path: Any, stores: dict[str, Any]) -> Source:
@@ -219,15 +243,38 @@ def _on_this_machine(path: str) -> Source:
     return Source("folder", folder or "/", pattern)
 
 
+def _items_of(listed: Sequence[tuple[Source, Store]]) -> list[list[Item]]:
+    if len(listed) <= _FEW:
+        return [_items(*each) for each in listed]
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+    with ThreadPoolExecutor(min(len(listed), max(store.parallel for _, store in listed))) as pool:
+        return list(pool.map(lambda each: _items(*each), listed))
+
+
+def _items(source: Source, store: Store) -> list[Item]:
+    if source.kind != "url":
+        return matching(store, source.path)
+    found = store.item(source.path)  # a ? is part of an address, and no pattern
+    return [] if found is None else [found]
+
+
+def _place_name(source: Source) -> str:
+    """What stands in front of names where several places come together."""
+    if source.kind == "url":
+        return urlsplit(source.place).netloc.replace(":", "_")
+    return source.place.strip("/")
+
+
 def _plain(source: Source, path: str) -> str:
-    """The path of an entry as people read it."""
+    """The path of a file as people read it."""
     return globs.inside("path", unquote(path.partition("?")[0])) if source.kind == "url" else path
 
 
-def _base(source: Source, entries: list[places.Entry]) -> str:
+def _base(source: Source, items: list[Item]) -> str:
     """The folder of what a source means."""
-    if any(entry.path == source.path for entry in entries):
+    if any(item.path == source.path for item in items):
         return os.path.dirname(_plain(source, source.path))
-    if all(entry.path.startswith(source.path + "/") for entry in entries):
+    if all(item.path.startswith(source.path + "/") for item in items):
         return source.path
     return globs.split(source.path)[0]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mlflows.data import definition, expressions, places, sampling
+from mlflows.data import definition, expressions, sampling, view
 from mlflows.data.abstract_dataset import AbstractDataset
 from mlflows.data.dataset_consumption_config import DOWNLOAD_MODE, HDFS_MODE, MOUNT_MODE, DatasetConsumptionConfig
 from mlflows.data.definition import DataFile, Step
 from mlflows.data.mount import MountContext
+from mlflows.data.store import Gone, local_path
 from mlflows.exceptions import UserErrorException
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
-
-FETCHERS = 8
-"""Files that are copied at a time."""
 
 
 class FileDataset(AbstractDataset):
@@ -54,17 +51,20 @@ class FileDataset(AbstractDataset):
         if target_path is not None and os.path.lexists(target_path) and not os.path.isdir(target_path):
             raise UserErrorException(f"target_path: {os.fspath(target_path)!r} is not a folder. Give a folder to download to.")
         files = self._files()
-        folder = tempfile.mkdtemp(prefix="mlflows-download-") if target_path is None else os.path.abspath(os.fspath(target_path))
-        there = [file.name for file in files if os.path.lexists(places.target_of(folder, file.name))]
+        folder = _temporary() if target_path is None else os.path.abspath(os.fspath(target_path))
+        there = [file.name for file in files if os.path.lexists(local_path(folder, file.name))]
         if there and not overwrite:
             raise UserErrorException(
                 f"target_path: {len(there)} of {len(files)} files are in {folder} already, the first is {there[0]}. Give overwrite=True, "
                 "or another folder."
             )
-        return _fetch_all(files, folder, 0o644, ignore_not_found)
+        try:
+            return view.fill(files, folder, writable=True, ignore_gone=ignore_not_found)
+        except Gone as error:
+            raise UserErrorException(f"{error.message} ignore_not_found=True leaves out what is gone.") from error
 
     def mount(self, mount_point: StrPath | None = None, **kwargs: Any) -> MountContext:
-        """A read-only folder with the files, for as long as it is wanted; nothing is copied before ``start``.
+        """A read-only folder with the files, for as long as it is wanted; nothing is fetched before ``start``.
 
         Args:
             mount_point: an empty or new folder; a temporary one if none.
@@ -76,9 +76,8 @@ class FileDataset(AbstractDataset):
             raise UserErrorException(f"{', '.join(kwargs)}: not an argument of mount. Leave it out.")
         if mount_point is not None and (not isinstance(mount_point, (str, os.PathLike)) or not os.fspath(mount_point)):
             raise UserErrorException(f"mount_point: {mount_point!r} is not a folder.")
-        return MountContext(
-            lambda folder: _fetch_all(self._files(), folder, 0o444, False), None if mount_point is None else os.fspath(mount_point)
-        )
+        given = None if mount_point is None else os.fspath(mount_point)
+        return MountContext(lambda folder: view.fill(self._files(), folder, writable=False), given)
 
     def as_mount(self, path_on_compute: str | None = None) -> DatasetConsumptionConfig:
         """An input of a run, mounted, with a name that is made up."""
@@ -133,8 +132,8 @@ def _known(file: DataFile, kind: str, name: str) -> Any:
             raise UserErrorException(f"expression: files have no column {name!r}. They have: {', '.join(file.values) or 'none'}.")
         return file.values[name]
     return {
-        "Size": file.entry.size,
-        "LastModifiedTime": file.entry.changed,
+        "Size": file.item.size,
+        "LastModifiedTime": file.item.changed,
         "Extension": os.path.splitext(file.name)[1],
         "CanSeek": True,
     }[name]
@@ -149,39 +148,7 @@ _STEPS: dict[str, Callable[[list[DataFile], Step], list[DataFile]]] = {
 }
 
 
-def _fetch_all(files: list[DataFile], folder: str, mode: int, ignore_not_found: bool) -> list[str]:
-    from concurrent.futures import ThreadPoolExecutor  # slow to import
+def _temporary() -> str:
+    import tempfile  # slow to import
 
-    def fetch(file: DataFile) -> str | None:
-        try:
-            return places.fetch(file.place, file.entry, folder, file.name, mode)
-        except FileNotFoundError as error:
-            if ignore_not_found:
-                return None
-            raise UserErrorException(
-                f"{file.name!r} was listed, and is gone now ({error}). Give ignore_not_found=True, or try again."
-            ) from error
-        except OSError as error:
-            raise UserErrorException(f"{file.name!r} was not copied to {folder}: {error.strerror or error}.") from error
-
-    _refuse_twins(files, folder)
-    os.makedirs(folder, exist_ok=True)
-    with ThreadPoolExecutor(FETCHERS) as pool:
-        return [path for path in pool.map(fetch, files) if path is not None]
-
-
-def _refuse_twins(files: list[DataFile], folder: str) -> None:
-    """Keys of an object store may differ where paths do not: ``a//b`` and ``a/b``; or one may be a file where another needs a folder."""
-    targets: dict[str, str] = {}
-    for file in files:
-        target = places.target_of(folder, file.name)
-        if targets.setdefault(target, file.name) != file.name:
-            raise UserErrorException(f"{targets[target]!r} and {file.name!r} would both become {target}. Take one of them with a filter.")
-    parents = {parent for target in targets for parent in _parents(target, folder)}
-    for both in sorted(parents & set(targets)):
-        raise UserErrorException(f"{targets[both]!r} is a file, and other files are below it: a folder cannot hold both.")
-
-
-def _parents(path: str, folder: str) -> list[str]:
-    relative = os.path.relpath(path, folder).split(os.sep)
-    return [os.path.join(folder, *relative[:count]) for count in range(1, len(relative))]
+    return tempfile.mkdtemp(prefix="mlflows-download-")

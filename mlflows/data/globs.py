@@ -24,6 +24,12 @@ def split(path: str) -> tuple[str, str]:
     return path, ""
 
 
+def beginning(path: str) -> str:
+    """The text that all a pattern can match begins with."""
+    found = _MAGIC.search(path)
+    return path[: found.start()] if found else path
+
+
 def matches(pattern: str, path: str) -> bool:
     """Whether a path relative to the pattern's folder is meant: ``a/**`` is all below a, ``**/*.csv`` also the files at the top."""
     return _compiled(pattern).fullmatch(path) is not None

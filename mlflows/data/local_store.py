@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
+from datetime import datetime, timezone
 
 from mlflows.data import partial
-from mlflows.data.store import Item, Tick, changed, disk_error, local_path, stays_inside
+from mlflows.data.store import Item, Tick, changed, disk_error, gone, local_path, stays_inside
 from mlflows.exceptions import UserErrorException
 
 COPIERS = 8
@@ -28,34 +30,52 @@ class LocalStore:
         """The folder."""
         return f"the folder {self._root}"
 
+    @property
+    def folder(self) -> str:
+        """The folder itself."""
+        return self._root
+
     def items(self, prefix: str) -> Iterator[Item]:
-        """A walk. Links to files are followed; pipes and devices are no files: they would be read for ever."""
-        start = os.path.join(self._root, os.path.dirname(prefix))
-        for parent, folders, files in os.walk(start):
-            inner = os.path.relpath(parent, self._root)
-            base = "" if inner == "." else inner + "/"
-            folders[:] = sorted(name for name in folders if f"{base}{name}/".startswith(prefix) or prefix.startswith(f"{base}{name}/"))
-            for name in sorted(files):
-                if (base + name).startswith(prefix) and not partial.is_partial(name):
-                    item = self.item(base + name)
-                    if item is not None:
-                        yield item
+        """A walk. A link is the file that it leads to, if that is in this folder; pipes and devices are no files: they would be read
+        for ever.
+        """
+        start = os.path.dirname(prefix)
+        real = os.path.realpath(self._root)
+        if not stays_inside(real, os.path.join(self._root, start)):
+            return
+        folders = [f"{start}/" if start else ""]
+        while folders:
+            base, inner = folders.pop(), list[str]()
+            for entry in _listed(os.path.join(self._root, base)):
+                path = base + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if f"{path}/".startswith(prefix) or prefix.startswith(f"{path}/"):
+                        inner.append(f"{path}/")
+                elif path.startswith(prefix) and not partial.is_partial(entry.name):
+                    with contextlib.suppress(OSError):  # a link that leads nowhere, or gone meanwhile
+                        found = entry.stat()
+                        if stat.S_ISREG(found.st_mode) and (not entry.is_symlink() or stays_inside(real, entry.path)):
+                            yield _item(path, found)
+            folders.extend(reversed(inner))
 
     def item(self, path: str) -> Item | None:
         """One look."""
         full = os.path.join(self._root, path)
         with contextlib.suppress(OSError, ValueError):
-            if os.path.isfile(full):
-                return _item(path, os.stat(full))
+            found = os.stat(full)
+            if stat.S_ISREG(found.st_mode) and stays_inside(self._root, full):
+                return _item(path, found)
         return None
 
     def fetch(self, item: Item, target: str, tick: Tick) -> None:
         """By the kernel, where it can."""
         source = local_path(self._root, item.path)
+        if not stays_inside(self._root, source):
+            raise gone(item, self.place)
         try:
             self._copy(source, target, item, tick)
         except FileNotFoundError:
-            raise changed(item, self.place) from None
+            raise gone(item, self.place) from None
         except OSError as error:
             raise disk_error(error, target) from error
 
@@ -75,14 +95,25 @@ class LocalStore:
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             with partial.writing(target) as output:
-                at = 0
-                while at < item.size and (sent := _send(output, descriptor, at, min(_AT_ONCE, item.size - at))):
-                    at += sent
-                    tick(sent)
-                if at != item.size or _item(item.path, os.fstat(descriptor)) != item:
+                size = copied(descriptor, output, tick)
+                if size != item.size or not is_as_listed(item, descriptor):
                     raise changed(item, self.place)
         finally:
             os.close(descriptor)
+
+
+def copied(source: int, output: int, tick: Tick) -> int:
+    """Copy all of a file between descriptors, by the kernel where it can; the bytes that there were."""
+    at = 0
+    while sent := _send(output, source, at, _AT_ONCE):
+        at += sent
+        tick(sent)
+    return at
+
+
+def is_as_listed(item: Item, descriptor: int) -> bool:
+    """Whether an open file is the one that was listed, and was not written to since."""
+    return _version(os.fstat(descriptor)) == item.version
 
 
 def _send(output: int, source: int, at: int, size: int) -> int:
@@ -91,5 +122,20 @@ def _send(output: int, source: int, at: int, size: int) -> int:
     return os.sendfile(output, source, at, size)
 
 
+def _listed(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder; one that may not be read is an error, for its files would be missed by nobody."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserErrorException(f"{folder} cannot be listed: {error.strerror}.") from error
+
+
 def _item(path: str, found: os.stat_result) -> Item:
-    return Item(path, found.st_size, f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}")
+    return Item(path, found.st_size, _version(found), datetime.fromtimestamp(found.st_mtime, timezone.utc))
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"

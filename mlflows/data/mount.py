@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from mlflows.data import view
 from mlflows.exceptions import UserErrorException
 
 
 class MountContext:
     """``dataset.mount()``: a folder with the dataset's files, between ``start`` and ``stop`` or inside a ``with`` statement.
 
-    The files are copies that cannot be written to, so that no script changes the data it reads.
+    What was fetched cannot be written to, so that no script changes the data it reads; files of a folder are links to them.
     """
 
     def __init__(self, fill: Callable[[str], Any], mount_point: str | None) -> None:
@@ -25,12 +23,15 @@ class MountContext:
         self._folder: str | None = None
         self._made = False
         self._filled = False
+        self._mode = stat.S_IRWXU
 
     @property
     def mount_point(self) -> str:
         """The folder; it has the files once it is started."""
         if self._folder is None:
             if self._given is None:
+                import tempfile  # slow to import
+
                 self._folder = tempfile.mkdtemp(prefix="mlflows-mount-")
                 self._made = True
             else:
@@ -48,14 +49,13 @@ class MountContext:
             raise UserErrorException(f"mount_point: {folder} is there and not an empty folder. Stop what is mounted, or give another one.")
         self._made = self._made or not os.path.isdir(folder)
         os.makedirs(folder, exist_ok=True)
+        self._mode = stat.S_IMODE(os.stat(folder).st_mode)
         self._filled = True  # from here on what is in it is ours
         try:
             self._fill(folder)
         except BaseException:
             self.stop()
             raise
-        for parent, _, _ in os.walk(folder, topdown=False):
-            os.chmod(parent, 0o555)
 
     def stop(self) -> None:
         """Remove the folder, or what is in it where the folder was there before."""
@@ -63,19 +63,9 @@ class MountContext:
         filled, self._filled = self._filled, False
         if folder is None or not os.path.isdir(folder):
             return
-        if not filled:
-            if self._made:
-                os.rmdir(folder)
-            return
-        for parent, _, _ in os.walk(folder):
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(parent, stat.S_IRWXU)
-        for name in os.listdir(folder):
-            path = os.path.join(folder, name)
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
-            else:
-                os.unlink(path)
+        if filled:
+            view.remove(folder, keep=True)
+            os.chmod(folder, self._mode)
         if self._made:
             os.rmdir(folder)
 

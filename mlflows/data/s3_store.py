@@ -7,13 +7,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from mlflows.data import partial
 from mlflows.data.partial import Partial
-from mlflows.data.store import Changed, Item, Tick, changed, disk_error, patience
+from mlflows.data.store import Changed, Item, Tick, changed, disk_error, gone, patience
 from mlflows.exceptions import AuthenticationException, AzureMLException, ServiceException, UserErrorException
 
 PART_BYTES = 8 << 20
@@ -54,6 +53,7 @@ class S3Store:
     """Objects of one bucket."""
 
     parallel = FILES
+    folder = None
 
     def __init__(self, settings: S3Settings, patience_seconds: float | None = None) -> None:
         self._settings = settings
@@ -156,6 +156,8 @@ class S3Store:
         tick(item.size)
 
     def _fetch_large(self, item: Item, target: str, tick: Tick) -> None:
+        from concurrent.futures import ThreadPoolExecutor  # slow to import
+
         with Partial(item, target, PART_BYTES) as file:
             missing = file.missing()
             tick(item.size - sum(end - begin for begin, end in missing))
@@ -204,10 +206,12 @@ class S3Store:
                 item.path,
                 passing=(FileNotFoundError, PreconditionError),
             )
-        except (FileNotFoundError, PreconditionError) as error:
+        except PreconditionError:
+            raise changed(item, self.place) from None
+        except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
                 raise self._explained(error, item.path) from None
-            raise changed(item, self.place) from None
+            raise gone(item, self.place) from None
         if len(data) != end - begin:
             raise changed(item, self.place)
         return data
@@ -299,7 +303,7 @@ def _obstore() -> Any:
 
 
 def _item(meta: Any) -> Item:
-    return Item(meta["path"], meta["size"], (meta.get("e_tag") or "").strip('"'))
+    return Item(meta["path"], meta["size"], (meta.get("e_tag") or "").strip('"'), meta.get("last_modified"))
 
 
 def _without_folders(items: Iterator[Item], prefix: str) -> Iterator[Item]:

@@ -134,6 +134,21 @@ def materialize(identifier: str, store: Path, target: Path) -> None:
         raise
 
 
+def manifest(identifier: str) -> str:
+    """Path of a snapshot's manifest in any store."""
+    return f"manifests/{identifier}.json"
+
+
+def blobs(identifier: str, text: bytes) -> dict[str, str]:
+    """Path in any store -> sha256 of the contents that a snapshot is made of, from the text of its manifest.
+
+    Raises:
+        SnapshotException: it is not the text of this snapshot's manifest.
+    """
+    contents = (content for _, _, _, content in _rows_of(identifier, text))
+    return {f"blobs/{content[:2]}/{content[2:]}": content for content in contents if re.fullmatch("[0-9a-f]{64}", content)}
+
+
 def _snapshot(index: snapshot_index.Index, tree: Tree, new_bytes: int) -> Snapshot:
     return Snapshot(index.snapshot, index.files, index.bytes, new_bytes, tuple(tree.excluded), tuple(tree.skipped))
 
@@ -344,8 +359,19 @@ def _read_manifest(store: Path, identifier: str) -> list[list[Any]]:
         raise SnapshotException(
             f"The snapshot {identifier} is not in {store}. Submit the run again, which stores its code anew."
         ) from error
+    try:
+        return _rows_of(identifier, text)
+    except _Changed:
+        raise _damaged(store, identifier, "its manifest was changed") from None
+
+
+class _Changed(SnapshotException):
+    pass
+
+
+def _rows_of(identifier: str, text: bytes) -> list[list[Any]]:
     if hashlib.sha256(text).hexdigest() != identifier:
-        raise _damaged(store, identifier, "its manifest was changed")
+        raise _Changed(f"The manifest of the snapshot {identifier} is damaged. Submit the run again, which stores its code anew.")
     manifest = json.loads(text)
     if not isinstance(manifest, dict) or manifest.get("format") != 1:
         raise SnapshotException(f"The snapshot {identifier} has a form this version of mlflows does not know. Update mlflows.")

@@ -5,12 +5,14 @@ A store fetches a file whole or not at all: under its name nobody ever sees half
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from mlflows.data import globs
 from mlflows.exceptions import AzureMLException, ServiceException, UserErrorException
 
 PATIENCE_VARIABLE = "MLFLOWS_TRANSFER_PATIENCE"
@@ -21,6 +23,12 @@ PATIENCE_SECONDS = 120.0
 LONGEST_NAME = 255
 """Bytes of one part of a path that file systems take."""
 
+OWN_FOLDER = ".mlflows"
+"""What this package itself keeps in a store; whoever asks for everything does not get it."""
+
+UNKNOWN = -1
+"""The size of a file whose server does not say it."""
+
 Tick = Callable[[int], None]
 """Called with the bytes moved since the last call, from any thread."""
 
@@ -29,15 +37,24 @@ class Changed(ServiceException):
     """The file is not the one that was listed."""
 
 
+class Gone(Changed):
+    """The file was listed, and is not there any more."""
+
+
 class Item(NamedTuple):
     """A file in a store.
 
-    ``version`` changes when the content does: the ETag where there is one; empty if the store says nothing.
+    Attributes:
+        path: in the store, without a slash in front.
+        size: bytes; UNKNOWN if the store does not say.
+        version: changes when the content does: the ETag where there is one; empty if the store says nothing.
+        changed: when it was written last, with its zone; None if the store does not say. It decides nothing: a copy has another.
     """
 
     path: str
     size: int
     version: str
+    changed: datetime | None = None
 
 
 class Store(Protocol):
@@ -55,6 +72,10 @@ class Store(Protocol):
     def parallel(self) -> int:
         """How many files are worth moving at once."""
 
+    @property
+    def folder(self) -> str | None:
+        """The folder on this machine where its files are; None if they have to be fetched."""
+
     def items(self, prefix: str) -> Iterator[Item]:
         """The files whose path begins with this text, in the store's own order."""
 
@@ -65,7 +86,7 @@ class Store(Protocol):
         """Copy a file to ``target``, whose folder is there; a file that is there is replaced.
 
         Raises:
-            Changed: the file is no longer the one that was listed.
+            Changed: the file is no longer the one that was listed; Gone if there is none.
         """
 
     def put(self, source: str, path: str, tick: Tick) -> None:
@@ -118,7 +139,7 @@ def local_path(root: str, path: str) -> str:
         UserErrorException: it would leave the folder, or no file system can have the name.
     """
     parts = path.split("/")
-    if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
+    if "\0" in path or any(part in ("", ".", "..") for part in parts) or not _can_be_written(path):
         raise UserErrorException(f"{path!r} is not a path that can be written below {root}. Rename it in the datastore, or leave it out.")
     for part in parts:
         if len(os.fsencode(part)) > LONGEST_NAME:
@@ -129,26 +150,47 @@ def local_path(root: str, path: str) -> str:
     return os.path.join(root, *parts)
 
 
+def _can_be_written(path: str) -> bool:
+    with contextlib.suppress(UnicodeEncodeError):
+        return bool(os.fsencode(path))
+    return False
+
+
 def stays_inside(root: str, folder: str) -> bool:
     """Whether a folder is below another when links are followed."""
     real_root, real = os.path.realpath(root), os.path.realpath(folder)
     return real == real_root or real.startswith(real_root.rstrip("/") + "/")
 
 
-def matching(store: Store, pattern: str) -> Iterator[Item]:
-    """The files that a path means, as SDK v1 reads it: a file, all below a folder, or a pattern.
+def matching(store: Store, pattern: str) -> list[Item]:
+    """The files that a path means, by path: a file, all below a folder, or what matches a pattern of globs.py.
 
-    ``*`` and ``?`` stay within one part of the path, ``**`` is any number of parts.
+    A file or folder whose name looks like a pattern is meant itself. What this package keeps is not meant by everything.
+
+    Raises:
+        UserErrorException: the path leads out of the store.
     """
-    fixed = re.split(r"[*?]", pattern, maxsplit=1)[0]
-    if fixed != pattern:
-        wanted = _compiled(pattern)
-        yield from (item for item in store.items(fixed) if wanted.fullmatch(item.path))
-        return
-    found = store.item(pattern) if pattern else None
-    if found is not None:
-        yield found
-    yield from store.items(f"{pattern}/" if pattern else "")
+    path = globs.inside("path", pattern)
+    if globs.has_pattern(path):
+        listed = [item for item in store.items(globs.beginning(path)) if _is_meant(item.path, path)]
+        itself = [item for item in listed if item.path == path or item.path.startswith(f"{path}/")]
+        found = itself or [item for item in listed if globs.matches(path, item.path)]
+    else:
+        found = _exactly(store, path)
+    return sorted(found, key=lambda item: item.path)
+
+
+def _exactly(store: Store, path: str) -> list[Item]:
+    """An empty object beside a folder of its name is how some tools write down the folder."""
+    found = store.item(path) if path else None
+    if found is not None and found.size:
+        return [found]
+    below = [item for item in store.items(f"{path}/" if path else "") if _is_meant(item.path, path)]
+    return below or ([] if found is None else [found])
+
+
+def _is_meant(path: str, wanted: str) -> bool:
+    return not path.startswith(f"{OWN_FOLDER}/") or wanted.startswith(OWN_FOLDER)
 
 
 def disk_error(error: OSError, target: str) -> AzureMLException:
@@ -162,11 +204,12 @@ def disk_error(error: OSError, target: str) -> AzureMLException:
 
 def changed(item: Item, place: str) -> Changed:
     """The error for a file that is not the one that was listed."""
-    return Changed(f"{item.path} in {place} was changed or removed while it was read. Run this again, when nobody writes it.")
+    return Changed(_CHANGED.format(item.path, place))
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    text = ""
-    for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern):
-        text += {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(part, re.escape(part))
-    return re.compile(text, re.DOTALL)
+def gone(item: Item, place: str) -> Gone:
+    """The error for a file that is there no more."""
+    return Gone(_CHANGED.format(item.path, place))
+
+
+_CHANGED = "{} in {} was changed or removed while it was read. Run this again, when nobody writes it."

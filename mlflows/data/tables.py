@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from mlflows.data import expressions
+from mlflows.data.cache import Cache
 from mlflows.data.definition import DataFile, Definition, Step
+from mlflows.data.store import gone
 from mlflows.exceptions import UserErrorException
 
 PATH_COLUMN = "Path"
@@ -77,32 +79,39 @@ def _rows_needed(steps: Iterable[Step]) -> int | None:
 
 
 def _read(definition: Definition, files: list[DataFile], limit: int | None) -> list[Frame]:
-    pd = pandas()
-    read = _READERS[definition.reading["as"]]
-    frames, rows = [], 0
-    for index, file in enumerate(files):
-        if limit is not None and rows >= limit and index:
+    """All files are fetched at once, or those that the rows are in, one after the other."""
+    cache = Cache()
+    if limit is None:
+        with cache.paths(files) as paths:
+            return [_one(definition, file, path, None) for file, path in zip(files, paths, strict=True)]
+    frames: list[Frame] = []
+    for file in files:
+        rows = sum(map(len, frames))
+        if frames and rows >= limit:
             break
-        frame = _one(read, file, definition.reading, None if limit is None else max(limit - rows, 1))
-        for column, value in file.values.items():
-            frame[column] = pd.Series(
-                [value] * len(frame), index=frame.index, dtype="datetime64[us]" if isinstance(value, datetime) else "str"
-            )
-        if definition.reading.get("include_path"):
-            frame.insert(0, PATH_COLUMN, "/" + file.name)
-        frames.append(frame)
-        rows += len(frame)
+        with cache.paths([file]) as [path]:
+            frames.append(_one(definition, file, path, max(limit - rows, 1)))
     return frames
 
 
-def _one(read: Callable[..., Frame], file: DataFile, reading: Mapping[str, Any], rows: int | None) -> Frame:
+def _one(definition: Definition, file: DataFile, path: str, rows: int | None) -> Frame:
+    pd = pandas()
+    frame = _frame_of(file, path, definition.reading, rows)
+    for column, value in file.values.items():
+        frame[column] = pd.Series([value] * len(frame), index=frame.index, dtype="datetime64[us]" if isinstance(value, datetime) else "str")
+    if definition.reading.get("include_path"):
+        frame.insert(0, PATH_COLUMN, "/" + file.name)
+    return frame
+
+
+def _frame_of(file: DataFile, path: str, reading: Mapping[str, Any], rows: int | None) -> Frame:
     try:
-        with file.place.open(file.entry) as handle:
-            return read(handle, file.name, reading, rows)
+        with open(path, "rb") as handle:
+            return _READERS[reading["as"]](handle, file.name, reading, rows)
     except UserErrorException:
         raise
-    except FileNotFoundError as error:
-        raise UserErrorException(f"{file.name!r} was listed, and is gone now ({error}). Try again.") from error
+    except FileNotFoundError:
+        raise gone(file.item, file.store.place) from None
     except UnicodeDecodeError as error:
         raise UserErrorException(f"{file.name!r} is not text in {reading.get('encoding')} ({error}). Give its encoding.") from error
     except (ValueError, OSError) as error:  # pandas' ParserError and pyarrow's ArrowInvalid are ValueErrors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -89,8 +88,8 @@ def download(store: Store, items: Sequence[Item], root: str, overwrite: bool, sh
 
 def upload(store: Store, pairs: Sequence[tuple[str, str]], folder: str, overwrite: bool, show_progress: bool) -> None:
     """Copy files (source, path in the store) into a store; ``folder`` is the path that all of them are below."""
-    there = set() if overwrite else _there(store, [path for _, path in pairs], folder)
-    chosen = [pair for pair in pairs if pair[1] not in there]
+    present = set() if overwrite else there(store, [path for _, path in pairs], folder)
+    chosen = [pair for pair in pairs if pair[1] not in present]
     progress = Progress("Uploading", len(chosen), sum(os.path.getsize(source) for source, _ in chosen), show_progress)
     if len(chosen) < len(pairs):
         progress.skipped(len(pairs) - len(chosen), len(pairs))
@@ -157,12 +156,15 @@ def _make_folders(root: str, folders: Iterable[str]) -> None:
 
 
 def _check_room(root: str, size: int) -> None:
+    import shutil  # slow to import
+
     free = shutil.disk_usage(root).free
     if size > free:
         raise UserErrorException(f"{root}: {human(size)} are needed, and {human(free)} are free. Free some space, or download elsewhere.")
 
 
-def _there(store: Store, paths: Sequence[str], folder: str) -> set[str]:
+def there(store: Store, paths: Sequence[str], folder: str) -> set[str]:
+    """Those of some paths that are in a store; ``folder`` is one that all of them are below."""
     if len(paths) <= FEW:
         return {path for path in paths if store.item(path) is not None}
     return {item.path for item in store.items(f"{folder}/" if folder else "")}

@@ -6,16 +6,21 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mlflows.data import partial
-from mlflows.data.store import Item, Tick, changed, disk_error
+from mlflows.data.store import Item, Tick, changed, disk_error, gone
 from mlflows.exceptions import AuthenticationException, AzureMLException, ServiceException, UserErrorException
 
 BLOCK = 4 << 20
 _RENAMES = ("file", "ftp", "hdfs", "sftp", "smb", "ssh")
 """Where half a file would be seen while it is written, and renaming costs nothing."""
+
+_SERVERS = ("endpoint_url", "host", "account_name", "project")
+"""Options that say whose ``s3://bucket`` it is."""
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
 
 
 class UrlSettings(NamedTuple):
@@ -32,6 +37,7 @@ class UrlStore:
     """Files below an address."""
 
     parallel = 8
+    folder = None
 
     def __init__(self, settings: UrlSettings) -> None:
         self._settings = settings
@@ -39,8 +45,10 @@ class UrlStore:
 
     @property
     def place(self) -> str:
-        """The address, without a password."""
-        return shown(self._settings.url)
+        """The address, without a password, and the server where the options name it."""
+        options = self._settings.options
+        server = next((options[name] for name in _SERVERS if isinstance(options.get(name), str)), None)
+        return shown(self._settings.url) + (f" at {shown(server)}" if server else "")
 
     def items(self, prefix: str) -> Iterator[Item]:
         """One listing of the folder."""
@@ -82,7 +90,7 @@ class UrlStore:
                 tick(len(data))
             now = self.item(item.path)
             if size != item.size or now is None or now.version != item.version:
-                raise changed(item, self.place)
+                raise changed(item, self.place) if now else gone(item, self.place)
 
     def put(self, source: str, path: str, tick: Tick) -> None:
         """Under another name first, where that costs nothing."""
@@ -107,7 +115,7 @@ class UrlStore:
                 while data := handle.read(BLOCK):
                     yield data
         except FileNotFoundError:
-            raise changed(item, self.place) from None
+            raise gone(item, self.place) from None
         except AzureMLException:
             raise
         except Exception as error:
@@ -146,5 +154,18 @@ def shown(url: str) -> str:
 
 def _item(path: str, found: Mapping[str, Any]) -> Item:
     size = int(found.get("size") or 0)
-    says = next((found[key] for key in ("ETag", "etag", "md5", "mtime", "LastModified", "last_modified", "updated") if found.get(key)), "")
-    return Item(path, size, hashlib.sha256(f"{size} {says}".encode()).hexdigest()[:32] if says else "")
+    says = next((found[key] for key in ("ETag", "etag", "md5", *_TIMES) if found.get(key)), "")
+    version = hashlib.sha256(f"{size} {says}".encode()).hexdigest()[:32] if says else ""
+    return Item(path, size, version, next((time for key in _TIMES if (time := _time(found.get(key)))), None))
+
+
+def _time(value: Any) -> datetime | None:
+    """fsspec's systems say it each in their own way."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = datetime.fromtimestamp(value, timezone.utc)
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    return None

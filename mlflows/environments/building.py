@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mlflows.environments import builds, credentials, dockerfile, image, requirements
+from mlflows.environments import builds, credentials, image, image_search, requirements
 from mlflows.environments.build_details import DockerImageDetails, ImageBuildDetails
 from mlflows.environments.checks import check_types
 from mlflows.environments.digest import content_of
@@ -49,7 +49,7 @@ class Workspace(Protocol):
 def build(environment: Environment, workspace: Workspace) -> ImageBuildDetails:
     """Build the image in a thread; see Environment.build."""
     _check_workspace(workspace)
-    Engine.find().ask("version")  # what is in the way of every build is told at once
+    Engine.find().check()  # what is in the way of every build is told at once
     if environment.version is None:
         logger.warning("Environment %r is not registered yet: it is registered now.", environment.name)
         environment = environment.register(workspace)
@@ -92,8 +92,8 @@ def image_details(environment: Environment, workspace: Workspace) -> DockerImage
         imageExistsInRegistry=found.exists,
         dockerImage={"name": found.name.removeprefix(f"{registry.name}/") if registry else found.name, "registry": where},
         pythonEnvironment={
-            "interpreterPath": dockerfile.python_of(definition),
-            "condaEnvironmentPath": dockerfile.ENVIRONMENT if ours else None,
+            "interpreterPath": image_search.python_of(definition),
+            "condaEnvironmentPath": image_search.ENVIRONMENT if ours else None,
         },
         ingredients={"dockerfile": found.dockerfile},
     )

@@ -215,6 +215,8 @@ def working(
         work.say(f"Building the environment {name}")
         for package in requirements.left_out(definition):
             work.say(f"{package} is not installed: every job has its names from mlflows itself.")
+        for package in requirements.in_place_of_ours(definition):
+            work.say(f"{package} is installed for tables of datasets, in place of what azureml packages bring.")
         try:
             yield work
         except BuildStopped:

@@ -50,6 +50,11 @@ class CondaDependencies:
                 )
             structure = _read_specification(conda_dependencies_file_path)
         elif _underlying_structure is not None:
+            if not isinstance(_underlying_structure, Mapping):  # of a file that a person has edited
+                raise UserErrorException(
+                    f"condaDependencies: expected an object with channels and dependencies, got {_underlying_structure!r}. Write for "
+                    "instance {'dependencies': ['python=3.10', {'pip': ['numpy']}]}, or leave it out."
+                )
             structure = copy.deepcopy(dict(_underlying_structure))
         else:
             structure = _default_structure()

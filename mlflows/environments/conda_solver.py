@@ -5,7 +5,6 @@ Reads what is asked as JSON from standard input, and prints a line for every ste
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -61,6 +60,8 @@ def _forget(prefix: Path, secrets: list[str]) -> None:
 
 def main() -> None:
     """Entry point of the process."""
+    import asyncio  # 50 ms that only this process needs; others import the module for its text
+
     try:
         asyncio.run(make(json.load(sys.stdin)))
         code = 0

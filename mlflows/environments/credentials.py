@@ -33,6 +33,9 @@ _CONDA_TOKEN = re.compile(r"(?P<before>/t/)(?P<value>[^/]+)(?=/)")
 _SIGNATURES = ("sig", "signature", "x-amz-signature", "x-goog-signature")
 _WEB = ("http://", "https://", "git+http://", "git+https://", "hg+http://", "hg+https://", "svn+http://", "svn+https://")
 
+_ALONE = " "
+"""How the place of a token ends that stands where a user's name does."""
+
 Replace = Callable[[str, str], str]
 """From the place of a secret and its value to what shall stand there."""
 
@@ -134,6 +137,19 @@ def store(client: RestClient, values: Mapping[str, str]) -> None:
     """
     for block, value in values.items():
         blocks.store_secret(client, block, value)
+
+
+def in_text(text: str, shortest_token: int = 1) -> list[str]:
+    """The secrets in a text's addresses, decoded; a user name that stands alone is one from ``shortest_token`` characters on."""
+    found: list[str] = []
+
+    def note(place: str, value: str) -> str:
+        if not place.endswith(_ALONE) or len(value) >= shortest_token:
+            found.append(value)
+        return value
+
+    _replaced(text, note)
+    return found
 
 
 def masked(text: str) -> str:

@@ -18,12 +18,10 @@ from typing import Any
 
 from mlflows.environments import conda_prefix, conda_solver, credentials, direct_urls, dockerignore, requirements, venv
 from mlflows.environments.digest import not_a_part
+from mlflows.environments.image_search import ENVIRONMENT, PYTHON, Base
 from mlflows.environments.job_path import PTH_LINE, PTH_NAME
 from mlflows.exceptions import UserErrorException
 
-ENVIRONMENT = "/azureml-envs/mlflows"
-"""Where the environment is in an image, below the folder where SDK v1 has it."""
-PYTHON = f"{ENVIRONMENT}/bin/python"
 OWN = ".mlflows"
 """Folder of our files in the build context."""
 SETTINGS = "mlflows-indexes"
@@ -69,26 +67,6 @@ CLASSIC_HAS_NO_SECRETS = (
     "this environment needs secrets while it is built ({names}), and the builder of this engine would keep them in the image. Install "
     "BuildKit: the package docker-buildx-plugin (or docker-buildx), or an engine and a client of 20.10."
 )
-
-
-@dataclass(frozen=True)
-class Base:
-    """What the image is built on.
-
-    ``image`` as the person wrote it; ``digest`` of its manifest where a registry or the engine knows it; ``user`` the user it runs as.
-    """
-
-    image: str
-    digest: str | None = None
-    user: str = ""
-
-    @property
-    def pinned(self) -> str:
-        """The image by its digest where that is known."""
-        if self.digest is None or "@" in self.image:
-            return self.image
-        folder, slash, name = self.image.rpartition("/")
-        return f"{folder}{slash}{name.partition(':')[0]}@{self.digest}"
 
 
 @dataclass(frozen=True)
@@ -160,12 +138,6 @@ def render(
     user = base.user if base is not None else _last_stage(theirs)[1] or user
     ours = steps.lines if user in ("", "root", "0") else ["USER root", "", *steps.lines, f"USER {user}"]
     return Recipe("\n".join([theirs.rstrip("\n"), "", *ours, ""]), steps.files, tuple(steps.secrets), frozenset(steps.in_addresses))
-
-
-def python_of(definition: Mapping[str, Any]) -> str:
-    """Path of the python in the image."""
-    python = definition.get("python") or {}
-    return (python.get("interpreterPath") or "python") if python.get("userManagedDependencies") else PYTHON
 
 
 class _Steps:

@@ -1,4 +1,7 @@
-"""The container engine, asked through its command line: ``docker``, or what stands under that name."""
+"""The container engine: what builds, pulls and pushes is its command line, ``docker`` or what stands under that name.
+
+Questions go to its socket where it has one (engine_api), else through the command, too.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from mlflows.environments.engine_api import ASK_SECONDS, PROGRAM, EngineApi, Unanswered, socket_of
 from mlflows.environments.work import Work
 from mlflows.exceptions import UserErrorException
-
-PROGRAM = "docker"
-ASK_SECONDS = 60.0
-"""How long the engine may take to answer a question; builds, pulls and pushes have no limit."""
 
 BUILDX = "buildx"
 BUILTIN = "builtin"
@@ -32,6 +30,9 @@ _UNREACHABLE = re.compile(
     re.I,
 )
 _FORBIDDEN = re.compile(r"permission denied.*(docker daemon|docker\.sock|docker API)|dial unix .*permission denied", re.I | re.S)
+
+
+T = TypeVar("T")
 
 
 class EngineError(UserErrorException):
@@ -59,6 +60,8 @@ class Engine:
         self._program = program
         self._variables = dict(variables or {})
         self._known_versions: dict[str, Any] | None = None
+        socket = socket_of(program, {**os.environ, **self._variables})
+        self._api = None if socket is None else EngineApi(socket)
 
     @staticmethod
     def find() -> Engine:
@@ -78,6 +81,8 @@ class Engine:
         Raises:
             EngineError: the engine cannot be reached, or did not answer in time.
         """
+        import subprocess  # 10 ms that an engine with a socket does not cost
+
         command = [self._program, *arguments]
         try:
             done = subprocess.run(
@@ -89,9 +94,7 @@ class Engine:
                 env={**os.environ, **self._variables},
             )
         except subprocess.TimeoutExpired as error:
-            raise EngineError(
-                f"The container engine did not answer `{' '.join(command[:3])}` within {ASK_SECONDS:.0f} s.", error
-            ) from error
+            raise _too_slow(f"`{' '.join(command[:3])}`", error) from error
         except OSError as error:
             raise EngineError(f"{self._program} does not run: {error}. {_INSTALL}.", error) from error
         answer = Answer(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
@@ -108,20 +111,24 @@ class Engine:
         """
         code, output = work.run([self._program, *arguments], {**self._variables, **variables})
         if code != 0:  # what it printed does not tell: a step of a build may have looked for an engine, too
-            self.ask("version")
+            self.check()
         return code, output
+
+    def check(self) -> None:
+        """Whether it answers at all.
+
+        Raises:
+            EngineError: it does not, or this user may not ask it.
+        """
+        self._answer(EngineApi.version, lambda: self.ask("version"))
 
     def inspect(self, image: str) -> dict[str, Any] | None:
         """What the engine knows of an image it has; None if it has none of this name."""
-        answer = self.ask("image", "inspect", image)
-        if answer.code != 0:
-            return None
-        found: list[dict[str, Any]] = json.loads(answer.output)
-        return found[0] if found else None
+        return self._answer(lambda api: api.image(image), lambda: self._inspected(image))
 
     def platform(self) -> tuple[str, str]:
         """Operating system and architecture of the engine, as in ``linux``, ``amd64``."""
-        server = self._versions().get("Server") or {}
+        server = self._answer(lambda api: api.version(), lambda: self._versions().get("Server") or {})
         return str(server.get("Os") or "linux"), str(server.get("Arch") or "amd64")
 
     def builder(self) -> str:
@@ -134,6 +141,22 @@ class Engine:
         client, server = (_version((versions.get(side) or {}).get("Version")) for side in ("Client", "Server"))
         # A client of 23 and later leaves BuildKit to buildx; an engine before 20.10 knows no mounts without a frontend to download.
         return BUILTIN if (0,) < client < (23,) and server >= (20, 10) else CLASSIC
+
+    def _answer(self, by_socket: Callable[[EngineApi], T], by_command: Callable[[], T]) -> T:
+        """The socket's answer; the command's where there is none: it knows other ways, and what is wrong."""
+        if self._api is not None:
+            try:
+                return by_socket(self._api)
+            except Unanswered:
+                pass
+            except TimeoutError as error:
+                raise _too_slow(self._api.path, error) from error
+        return by_command()
+
+    def _inspected(self, image: str) -> dict[str, Any] | None:
+        answer = self.ask("image", "inspect", image)
+        found: list[dict[str, Any]] = json.loads(answer.output) if answer.code == 0 else []
+        return found[0] if found else None
 
     def _versions(self) -> dict[str, Any]:
         if self._known_versions is None:
@@ -151,6 +174,8 @@ class Engine:
         if not logins:
             yield self
             return
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="mlflows-login-") as folder:
             _write_configuration(Path(folder), logins)
             yield Engine(self._program, {**self._variables, "DOCKER_CONFIG": folder})
@@ -174,6 +199,10 @@ def check_reached(errors: str) -> None:
         raise EngineError(
             f"The container engine does not answer at {where}. Start it (sudo systemctl start docker), or set DOCKER_HOST to one that runs."
         )
+
+
+def _too_slow(asked: str, error: Exception) -> EngineError:
+    return EngineError(f"The container engine did not answer {asked} within {ASK_SECONDS:.0f} s.", error)
 
 
 def _version(text: Any) -> tuple[int, ...]:

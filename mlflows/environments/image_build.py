@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mlflows.environments import credentials, dockerfile, pip_settings
 from mlflows.environments.dockerfile import Recipe
@@ -38,7 +36,7 @@ def run(work: Work, engine: Engine, recipe: Recipe, tag: str, options: Sequence[
         BuildStopped: see Work.run.
     """
     builder, settings = engine.builder(), package_settings()
-    work.hide([*secrets.values(), *(password for value in settings.values() for password in _secrets_of(value))])
+    work.hide([*secrets.values(), *pip_settings.secrets_in(*settings.values())])
     work.say(f"Building {tag} with {'the classic builder' if builder == CLASSIC else 'BuildKit'}")
     with tempfile.TemporaryDirectory(prefix="mlflows-image-") as name:
         folder, context = Path(name), Path(name, "context")
@@ -70,7 +68,7 @@ def package_settings() -> dict[str, str]:
 def _for_classic(settings: Mapping[str, str]) -> list[str]:
     """The classic builder writes the value of an argument into the history of the image."""
     for name, value in settings.items():
-        if any(_secrets_of(value)):
+        if pip_settings.secrets_in(value):
             raise UserErrorException("docker: " + dockerfile.CLASSIC_HAS_NO_SECRETS.format(names=name))
     return ["--force-rm", *(f"--build-arg={name}" for name in settings)]
 
@@ -89,12 +87,3 @@ def _for_buildkit(recipe: Recipe, secrets: Mapping[str, str], settings: Mapping[
     if certificates and os.path.isfile(certificates):
         options.append(f"--secret=id={dockerfile.CERTIFICATES},src={certificates}")
     return options
-
-
-def _secrets_of(value: str) -> Iterator[str]:
-    """Passwords in a setting: addresses, separated by spaces, of uv's perhaps with a name before them. A user name alone is a token."""
-    for part in value.split():
-        address = urlsplit(re.sub(r"^[\w-]+=", "", part))
-        secret = address.password or (address.username if address.scheme in ("http", "https") else None)
-        if secret:
-            yield secret

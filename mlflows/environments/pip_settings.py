@@ -6,9 +6,12 @@ What is set for uv itself is stronger.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from mlflows.environments import credentials
 
 _AS_UV = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -21,6 +24,8 @@ _AS_UV = {
 MACHINE_FILE = Path("/etc/pip.conf")
 _OLDER = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
 """uv's older names: who uses one means the newer."""
+_SHORTEST_TOKEN = 8
+"""Characters."""
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -34,6 +39,14 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
     if not environment.get("UV_INDEX_STRATEGY"):
         found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return found
+
+
+def secrets_in(*values: str) -> list[str]:
+    """Passwords, tokens and signatures in settings: addresses, separated by spaces or commas, of uv's perhaps with a name before them.
+
+    A user name that stands alone may be a token; one such as ``aws``, for which a keyring has the password, is too short for that.
+    """
+    return [secret for value in values for part in re.split(r",(?=\w+://)", value) for secret in credentials.in_text(part, _SHORTEST_TOKEN)]
 
 
 def _settings(environment: Mapping[str, str]) -> dict[str, str]:

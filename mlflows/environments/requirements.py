@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -61,6 +61,8 @@ WITHOUT_EFFECT = frozenset(
 )
 """Options of pip that change nothing about what is installed into an empty environment."""
 _WITH_A_PATH = ("--find-links", "--constraint", "--editable")
+_RUNTIMES = {"azureml-dataset-runtime", "azureml-dataprep"}
+_WITH_RUNTIME = {"azureml-defaults", "azureml-sdk"}
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _VERSION = r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?"
 _COMPARED = rf"(?:(?:==|!=){_VERSION}(?:\.\*)?|(?:>=|<=|<|>){_VERSION})"
@@ -73,7 +75,8 @@ def packages_to_install(conda_specification: Mapping[str, Any]) -> list[str]:
     """Packages of a conda specification that neither mlflows nor any python brings."""
     dependencies = CondaDependencies(_underlying_structure=conda_specification)
     conda = [package for package in dependencies.conda_packages if conda_name(package) not in PART_OF_ANY_PYTHON and not _is_ours(package)]
-    return conda + [line for line in dependencies.pip_packages if not _is_ours(line) and pip_name(line) not in PART_OF_ANY_PYTHON]
+    pip = list(dependencies.pip_packages)
+    return conda + [line for line in pip if not _is_ours(line) and pip_name(line) not in PART_OF_ANY_PYTHON] + _for_tables(conda, pip)
 
 
 def conda_packages(definition: Mapping[str, Any]) -> list[str]:
@@ -105,8 +108,13 @@ def channels(definition: Mapping[str, Any]) -> list[str]:
 
 
 def pip_lines(definition: Mapping[str, Any]) -> list[str]:
-    """The lines for pip, options and packages, in order; without ``azureml-*``."""
-    return [line for line in _expanded(_written(definition), "/") if not _is_ours(line)]
+    """The lines for pip, options and packages, in order; without ``azureml-*``, and with what is in their place."""
+    return [line for line in _expanded(_written(definition), "/") if not _is_ours(line)] + in_place_of_ours(definition)
+
+
+def in_place_of_ours(definition: Mapping[str, Any]) -> list[str]:
+    """What tables of datasets need of what the ``azureml-*`` packages would have brought."""
+    return _for_tables(_dependencies(definition).conda_packages, list(_expanded(_written(definition), "/")))
 
 
 def left_out(definition: Mapping[str, Any]) -> list[str]:
@@ -171,6 +179,22 @@ def check_form(definition: Mapping[str, Any]) -> None:
         _check_dependency(item)
 
 
+def check_base(definition: Mapping[str, Any]) -> None:
+    """That no environment is to be built on another one: what that holds is nobody's to hash, and may change at any time.
+
+    Raises:
+        UserErrorException: one is.
+    """
+    python = definition.get("python") or {}
+    base = python.get("baseCondaEnvironment")
+    if base and not python.get("userManagedDependencies"):
+        raise UserErrorException(
+            f"environment.python.base_conda_environment is set to {base!r}, and nothing is built on an environment that may change. Set it "
+            f"to None, and name all packages in environment.python.conda_dependencies: Environment.from_existing_conda_environment(NAME, "
+            f"{str(base)!r}) reads which those are."
+        )
+
+
 def check(definition: Mapping[str, Any]) -> None:
     """Everything that can be said against a definition without asking an index.
 
@@ -179,6 +203,7 @@ def check(definition: Mapping[str, Any]) -> None:
             too old; the message names it and says what to write.
     """
     check_form(definition)
+    check_base(definition)
     request = python_request(definition)
     if request is not None:
         conditions(request)
@@ -276,6 +301,16 @@ def lines_of_file(path: str, _within: tuple[str, ...] = ()) -> Iterator[str]:
             yield from lines_of_file(os.path.join(folder, os.path.expanduser(value)), (*_within, real))
         elif line:
             yield files.beside(line, folder)
+
+
+def _for_tables(conda: Iterable[str], pip: Iterable[str]) -> list[str]:
+    """``azureml-dataset-runtime`` and ``azureml-dataprep`` stand for pandas and pyarrow. ``azureml-defaults`` and ``azureml-sdk`` bring
+    the first of them, and with it pyarrow; they do not bring pandas, so pyarrow alone is of use where pandas is asked for.
+    """
+    names = {pip_name(line) for line in pip if not line.startswith("-") and path_in(line) is None and "://" not in line}
+    wanted = ["pandas", "pyarrow"] if names & _RUNTIMES else ["pyarrow"] if names & _WITH_RUNTIME else []
+    there = names | {conda_name(package) for package in conda}
+    return [name for name in wanted if name not in there] if "pandas" in {*there, *wanted} else []
 
 
 def _is_ours(requirement: str) -> bool:

@@ -37,6 +37,7 @@ def resolve_interpreter(spec: EnvironmentSpec) -> str | None:
         _refuse_name_only(spec.name)
         return sys.executable
     _refuse_image(spec)
+    requirements.check_base(spec.definition)
     _warn_of_unused_image(spec)
     python = spec.definition.get("python") or {}
     if needs_build(spec.definition):
@@ -101,18 +102,13 @@ def _is_met(request: str) -> bool:
 
 
 def _refuse_image(spec: EnvironmentSpec) -> None:
-    docker, python = spec.definition.get("docker") or {}, spec.definition.get("python") or {}
+    docker = spec.definition.get("docker") or {}
     for key, field in (("baseDockerfile", "docker.base_dockerfile"), ("buildContext", "docker.build_context")):
         if docker.get(key):
             raise UserErrorException(
                 f"environment {spec.name!r}: {field} is set, so an image would have to be built, and a run of the target 'local' has no "
                 f"container. Set environment.{field} = None and name the packages in environment.python.conda_dependencies."
             )
-    if python.get("baseCondaEnvironment") and not python.get("userManagedDependencies"):
-        raise UserErrorException(
-            f"environment {spec.name!r}: python.base_conda_environment is set, and an environment of somebody else's is not changed. Set "
-            "it to None, and name all packages in environment.python.conda_dependencies (Environment.from_existing_conda_environment does)."
-        )
 
 
 def _refuse_without_solver(definition: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mlflows.environments import credentials, direct_urls, pip_settings, pythons, requirements
 from mlflows.environments.conda_dependencies import conda_name, pip_name
@@ -128,11 +127,8 @@ def uv() -> str:
 def uv_variables(work: Work) -> dict[str, str]:
     """How uv is to behave: plain output, and what this machine has set for pip."""
     found = {**pip_settings.variables(work.environment), "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
-    addresses = [
-        found.get(name) or work.environment.get(name) or ""
-        for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
-    ]
-    work.hide(urlsplit(address.rpartition("=")[2]).password or "" for text in addresses for address in text.split())
+    theirs = (value for name, value in work.environment.items() if name.startswith(("PIP_", "UV_")))
+    work.hide(pip_settings.secrets_in(*theirs, *found.values()))
     return found
 
 

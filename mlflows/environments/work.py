@@ -6,17 +6,18 @@ import contextlib
 import json
 import os
 import re
-import selectors
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflows.exceptions import UserErrorException
 from mlflows.job.processes import start_ticks
+
+if TYPE_CHECKING:  # 10 ms that a known environment does not cost
+    import subprocess
 
 ASK_SECONDS = 0.1
 """How often a build asks whether it is to end."""
@@ -121,6 +122,8 @@ class Work:
             BuildStopped: it was to end; nothing of it runs any more.
             EnvironmentBuildError: it cannot be started.
         """
+        import subprocess
+
         self.check()
         try:
             process = subprocess.Popen(
@@ -148,6 +151,8 @@ class Work:
             write_holder(self._lock)
 
     def _attended(self, process: subprocess.Popen[bytes], told: str, quiet: bool) -> tuple[int, str]:
+        import selectors
+
         assert process.stdin is not None and process.stdout is not None
         with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it fits a pipe: requirements are short
             pipe.write(told.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -16,7 +17,8 @@ from prefect.states import Cancelled, Crashed, Running
 
 from mlflows import settings
 from mlflows.compute import local
-from mlflows.flows import driving, services, steering
+from mlflows.flows import driving, inputs, outputs, services, steering
+from mlflows.flows.context import RunWorkspace
 from mlflows.history import closing, runs
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import Collector
@@ -24,6 +26,8 @@ from mlflows.history.runs import RunRef
 from mlflows.history.tracking import Tracking
 from mlflows.job import layout
 from mlflows.spec import JobSpec
+
+logger = logging.getLogger(__name__)
 
 FINISH_SECONDS = 60.0
 """How long the history may be away; what it has not taken by then is left to ``mlflows doctor``."""
@@ -102,8 +106,12 @@ async def _stopped(folder: Path, reason: str) -> Outcome | None:
 
 
 def _close(folder: Path, ref: RunRef, outcome: Outcome) -> None:
-    tracking = Tracking(services.ensure_up().mlflow_tracking_uri)
+    servers = services.ensure_up()
+    tracking = Tracking(servers.mlflow_tracking_uri)
     known = driving.flow_of(folder)
     if known is not None:
-        Collector(tracking, ref, folder, JobSpec.from_dict(known[1])).finish(FINISH_SECONDS, outcome)
+        spec = JobSpec.from_dict(known[1])
+        outcome = outputs.deliver(folder, RunWorkspace(spec.workspace, servers), outcome, logger.info, FINISH_SECONDS)
+        inputs.remove(folder)
+        Collector(tracking, ref, folder, spec).finish(FINISH_SECONDS, outcome)
     closing.close(tracking, ref, outcome)

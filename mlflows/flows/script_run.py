@@ -88,7 +88,7 @@ async def _end_former_tasks(context: RunContext) -> None:
 
 async def _run(context: RunContext) -> Outcome:
     resolved = await resolve_datasets(context)
-    provided = await build_environment(context, resolved)
+    provided = await build_environment(context, resolved) if resolved is not None else None
     if provided is None:
         return await _closed(context, Outcome("Canceled"))
     return await launch_training(context, provided)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from prefect import get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -18,15 +20,20 @@ from mlflows.compute.local import LocalHome
 from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import resolve_secrets
 from mlflows.config.run_definition import run_definition
-from mlflows.data import snapshot
-from mlflows.flows import artifacts, building, logs, steering
+from mlflows.data import snapshot, snapshot_sharing
+from mlflows.exceptions import AzureMLException
+from mlflows.flows import artifacts, building, inputs, logs, outputs, steering
 from mlflows.flows.answers import answers
 from mlflows.flows.context import Resolved, RunContext
+from mlflows.flows.data_record import DataRecord
 from mlflows.flows.variables import script_variables
 from mlflows.history import closing, status
+from mlflows.history import tags as names
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import Collector
 from mlflows.history.tracking import TrackingError
+
+Result = TypeVar("Result")
 
 FINISH_SECONDS = 3600.0
 """How long an ended run waits for a history server that is away before it is given up to the sweeper."""
@@ -36,15 +43,21 @@ ASK_SECONDS = 1.5
 
 
 @task(name="resolve_datasets", task_run_name="resolve_datasets", cache_policy=NO_CACHE, persist_result=False)
-async def resolve_datasets(context: RunContext) -> Resolved:
-    """Everything the job reads is at hand after it: the code's snapshot."""
+async def resolve_datasets(context: RunContext) -> Resolved | None:
+    """Everything the job reads is at hand after it: the code's snapshot, the inputs; None: the run was canceled meanwhile."""
     job = context.job
-    if job.snapshot is not None or not job.snapshot_project:
-        return Resolved(job)
-    taken = await asyncio.to_thread(snapshot.take, Path(job.source_directory), snapshot.store_of(job.workspace))
-    if taken.excluded:
-        get_run_logger().info("Left out of the snapshot: %s", ", ".join(taken.excluded))
-    return Resolved(job.replace(snapshot=taken.id))
+    if job.snapshot is None and job.snapshot_project:
+        taken = await asyncio.to_thread(snapshot.take, Path(job.source_directory), snapshot.store_of(job.workspace))
+        if taken.excluded:
+            get_run_logger().info("Left out of the snapshot: %s", ", ".join(taken.excluded))
+        job = job.replace(snapshot=taken.id)
+    elif job.snapshot is not None:
+        await asyncio.to_thread(snapshot_sharing.pull, context.workspace, job.snapshot)
+    if not job.inputs and not job.outputs:
+        return Resolved(job, DataRecord(context.attempt.number))
+    async with _status_if_slow(context, "Preparing"):
+        data = await _unless_canceled(context, asyncio.to_thread(inputs.provide, context, job, get_run_logger().info))
+    return Resolved(job, data) if data is not None else None
 
 
 @task(name="build_environment", task_run_name="build_environment", cache_policy=NO_CACHE, persist_result=False)
@@ -55,7 +68,7 @@ async def build_environment(context: RunContext, resolved: Resolved) -> Resolved
     if interpreter is None:
         return None
     get_run_logger().info("Interpreter: %s", interpreter)
-    return Resolved(job, interpreter)
+    return Resolved(job, resolved.data, interpreter)
 
 
 @task(name="launch_training", task_run_name="launch_training", cache_policy=NO_CACHE, persist_result=False)
@@ -69,18 +82,25 @@ async def launch_training(context: RunContext, resolved: Resolved) -> Outcome:
         folder=folder,
         interpreter=resolved.interpreter,
         snapshot_store=snapshot.store_of(job.workspace),
-        variables=script_variables(context.run, job, context.servers),
+        variables={**script_variables(context.run, job, context.servers), **resolved.data.variables},
+        links=resolved.data.links,
     )
     secrets = await resolve_secrets(launch.variables)
     handle = await home.start(launch, {**steering.base_environment(context.steering), **secrets})
-    collector = Collector(context.tracking, context.run, folder, job, answers(job, context.servers), run_definition(job))
+    collector = Collector(context.tracking, context.run, folder, job, answers(job, context.servers, folder), run_definition(job))
     collector.start()
     link = asyncio.create_task(artifacts.link(context))
-    running = asyncio.create_task(_tell_running(context, launch))
+    shared = asyncio.create_task(_share_snapshot(context, job.snapshot))
+    running = asyncio.create_task(_tell_running(context, launch, resolved.data.datasets))
     async with logs.forwarded(folder, get_run_logger()):
         ended = await _follow(home, handle, context)
     outcome = _outcome(ended)
-    await asyncio.wait({running})
+    if resolved.data.variables:
+        outcome = await asyncio.to_thread(_data_ended, context, outcome, get_run_logger().info)
+        registered = outputs.registered(folder)
+        if registered:
+            await _tell(context, context.tracking.set_tag, context.run.mlflow_run_id, names.OUTPUT_DATASETS, json.dumps(registered))
+    await asyncio.wait({running, shared})
     left, _ = await asyncio.gather(asyncio.to_thread(collector.finish, FINISH_SECONDS, outcome), artifacts.summary(context, outcome))
     await asyncio.wait({link})
     if left:
@@ -90,13 +110,35 @@ async def launch_training(context: RunContext, resolved: Resolved) -> Outcome:
     return outcome
 
 
-async def _tell_running(context: RunContext, launch: Launch) -> None:
-    """That it runs, and where. MLflow may be away meanwhile: then it learns this before it learns the end."""
-    end = time.monotonic() + FINISH_SECONDS
+async def _share_snapshot(context: RunContext, identifier: str | None) -> None:
+    """The code goes to the default datastore while the script runs."""
+    if identifier is not None:
+        try:
+            await asyncio.to_thread(snapshot_sharing.push, context.workspace, identifier)
+        except (AzureMLException, OSError) as error:
+            get_run_logger().warning("The code's snapshot is on this machine only; the default datastore did not take it: %s", error)
+
+
+def _data_ended(context: RunContext, outcome: Outcome, say: Callable[[str], None]) -> Outcome:
+    outcome = outputs.deliver(context.folder, context.workspace, outcome, say, FINISH_SECONDS)
+    inputs.remove(context.folder)
+    return outcome
+
+
+async def _tell_running(context: RunContext, launch: Launch, datasets: Sequence[Mapping[str, str]]) -> None:
+    """That it runs, where, and with what data."""
     where = {**_where(context, launch), **await building.register(context, launch.spec)}
+    await _tell(context, status.set_status, context.tracking, context.run, "Running", **where)
+    if datasets:
+        await _tell(context, context.tracking.log_inputs, context.run.mlflow_run_id, datasets, "training")
+
+
+async def _tell(context: RunContext, request: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    """MLflow may be away meanwhile: then it learns this before it learns the end."""
+    end = time.monotonic() + FINISH_SECONDS
     while True:
         try:
-            await asyncio.to_thread(status.set_status, context.tracking, context.run, "Running", **where)
+            await asyncio.to_thread(request, *arguments, **named)
             return
         except TrackingError as error:
             get_run_logger().warning("History is delayed: %s", error.message)
@@ -154,6 +196,18 @@ def _outcome(ended: Ended) -> Outcome:
     if ended.status is not None:
         return closing.outcome_from_status_file(dict(ended.status))
     return Outcome("Failed", {"code": "SystemError", "message": ended.message}, None)
+
+
+async def _unless_canceled(context: RunContext, providing: Coroutine[Any, Any, Result | None]) -> Result | None:
+    """None once the run is to be canceled: a place that does not answer may hold up the work for minutes more."""
+    work, wish = asyncio.create_task(providing), asyncio.create_task(context.steering.cancel.wait())
+    try:
+        await asyncio.wait({work, wish}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            await asyncio.wait({work}, timeout=ASK_SECONDS)
+        return await work if work.done() else None
+    finally:
+        wish.cancel()
 
 
 @contextlib.asynccontextmanager

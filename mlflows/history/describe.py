@@ -14,6 +14,7 @@ from mlflows.history.tracking import MlflowRun, NotFound, Tracking
 from mlflows.job import layout
 
 LOG_FOLDERS = (layout.BUILD_LOGS, layout.USER_LOGS, layout.SYSTEM_LOGS, layout.LOGS)
+_SHOWN = ("id", "name", "version")
 DRIVER_LOG = "azureml-logs/70_driver_log.txt"
 """The old runtime's name of the script's log; scripts that read logs ask for it."""
 
@@ -28,8 +29,8 @@ def details_of(run: MlflowRun, definition: dict[str, Any], log_files: dict[str, 
         "endTimeUtc": utc(run.end_ms),
         "services": {},
         "properties": properties_of(run),
-        "inputDatasets": [],
-        "outputDatasets": [],
+        "inputDatasets": input_datasets(definition),
+        "outputDatasets": output_datasets(run),
         "runDefinition": definition,
         "logFiles": log_files,
         "submittedBy": run.user,
@@ -38,6 +39,34 @@ def details_of(run: MlflowRun, definition: dict[str, Any], log_files: dict[str, 
     if error:
         details["error"] = {"error": error, "time": details["endTimeUtc"]}
     return details
+
+
+def input_datasets(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    """The datasets of a run definition: which, under what name, and how the script got at them."""
+    found = []
+    for name, section in (definition.get("data") or {}).items():
+        dataset = (section.get("dataLocation") or {}).get("dataset")
+        if dataset:
+            how = {"type": "RunInput", "inputName": name, "mechanism": section["mechanism"], "pathOnCompute": section.get("pathOnCompute")}
+            found.append({"dataset": {key: dataset[key] for key in _SHOWN if dataset.get(key)}, "consumptionDetails": how})
+    return found
+
+
+def output_datasets(run: MlflowRun) -> list[dict[str, Any]]:
+    """The datasets that the run has registered."""
+    try:
+        registered = json.loads(run.tags.get(names.OUTPUT_DATASETS) or "[]")
+    except ValueError:
+        return []
+    return [
+        {
+            "identifier": {"savedId": each["id"]},
+            "outputType": "RunOutput",
+            "outputDetails": {"outputName": each["output"]},
+            "dataset": {key: each[key] for key in _SHOWN if each.get(key)},
+        }
+        for each in registered
+    ]
 
 
 def error_of(run: MlflowRun) -> dict[str, Any] | None:

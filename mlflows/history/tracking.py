@@ -181,6 +181,18 @@ class Tracking:
         except NotFound:
             return
 
+    def log_inputs(self, mlflow_run_id: str, datasets: Sequence[Mapping[str, str]], context: str) -> None:
+        """Tell what data a run reads or writes. Telling it again changes nothing.
+
+        Args:
+            mlflow_run_id: the run.
+            datasets: each with ``name``, ``digest`` (36 characters at most), ``source_type``, ``source``, and maybe ``profile``.
+            context: what for, as MLflow shows it: ``training``.
+        """
+        tags = [{"key": "mlflow.data.context", "value": context}]
+        inputs = [{"dataset": dict(each), "tags": tags} for each in datasets]
+        self.post("runs/log-inputs", {"run_id": mlflow_run_id, "datasets": inputs})
+
     def search_runs(
         self,
         experiment_ids: Sequence[str],

@@ -48,3 +48,8 @@ class Here:
         # type: (str, str | None, float | None, Any) -> Any
         """See mailbox.ask."""
         return mailbox.ask(self.folder, run_id or self.run_id, op, args, timeout)
+
+    def ask_patiently(self, op, **args):
+        # type: (str, Any) -> Any
+        """The same, of what may take long."""
+        return mailbox.ask(self.folder, self.run_id, op, args, patient=True)

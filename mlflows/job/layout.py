@@ -11,6 +11,9 @@
     events/             rank-<rank>.jsonl, one line per call of the script-side Run
     uploads/            copies of files given to upload_file, under the name given
     child_uploads/      the same of child runs, each in a folder of its id
+    inputs/             what the run reads, by the name of the input; removed when the run has ended
+    data_outputs/       what it writes for a datastore that is no folder of this machine, by name; removed once it is there
+    data.json           what became of inputs and outputs
     mailbox/            <id>.request.json and <id>.answer.json
     cancel.json         why it is to be stopped, for the message; written before the supervisor gets SIGTERM
     status.json         how it ended; the supervisor writes it last, atomically
@@ -31,6 +34,9 @@ SYSTEM_LOGS = "system_logs"
 EVENTS = "events"
 UPLOADS = "uploads"
 MAILBOX = "mailbox"
+INPUTS = "inputs"
+DATA_OUTPUTS = "data_outputs"
+DATA_FILE = "data.json"
 CANCEL_FILE = "cancel.json"
 STATUS_FILE = "status.json"
 CLOSED_FILE = "closed.json"

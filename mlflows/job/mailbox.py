@@ -20,12 +20,13 @@ class NoAnswer(exceptions.AzureMLException):
     """Nobody answered in time."""
 
 
-def ask(folder, run_id, op, args, timeout=None):
-    # type: (str, str, str, dict[str, Any], float | None) -> Any
+def ask(folder, run_id, op, args, timeout=None, patient=False):
+    # type: (str, str, str, dict[str, Any], float | None, bool) -> Any
     """The answer's value.
 
     Args:
         timeout: seconds to wait; None: $MLFLOWS_MAILBOX_TIMEOUT_SECONDS, or 60.
+        patient: wait for as long as somebody works on the answer, who touches the request meanwhile; the timeout is for those who do not.
 
     Raises:
         NoAnswer: nobody answered in time.
@@ -38,7 +39,7 @@ def ask(folder, run_id, op, args, timeout=None):
     answer = os.path.join(folder, layout.MAILBOX, name + ".answer.json")
     _write(request, {"id": name, "op": op, "args": args, "run": run_id})
     try:
-        content = _await(answer, timeout)
+        content = _await(answer, timeout, request if patient else None)
     finally:
         _remove(request)
         _remove(answer)
@@ -59,10 +60,10 @@ def _write(path, value):
     os.rename(path + ".tmp", path)
 
 
-def _await(path, timeout):
-    # type: (str, float) -> Any
+def _await(path, timeout, touched):
+    # type: (str, float, str | None) -> Any
     end = time.monotonic() + timeout
-    pause = _FIRST_LOOK
+    pause, seen = _FIRST_LOOK, _mark(touched)
     while True:
         try:
             with open(path, "rb") as handle:
@@ -70,9 +71,21 @@ def _await(path, timeout):
         except FileNotFoundError:
             pass
         if time.monotonic() >= end:
-            return None
+            mark = _mark(touched)
+            if mark == seen:
+                return None
+            seen, end = mark, time.monotonic() + timeout
         time.sleep(min(pause, _SLOWEST_LOOK))
         pause *= 1.5
+
+
+def _mark(path):
+    # type: (str | None) -> float
+    """Changes whenever the file is touched."""
+    try:
+        return os.stat(path).st_mtime if path else 0.0
+    except OSError:  # answered, or somebody removed it
+        return 0.0
 
 
 def _remove(path):

@@ -6,8 +6,10 @@ Names and paths come from the environment; the rest is asked for through the mai
 
 import os
 
+import mlflows
 from mlflows.exceptions import UserErrorException
 from mlflows.job import here, uploads
+from mlflows.job.absent import Absent
 
 TYPE_CHECKING = False  # importing typing would cost every job some milliseconds
 if TYPE_CHECKING:
@@ -17,23 +19,7 @@ _INPUTS_VARIABLE = "AZUREML_DATASET_ENVIRONMENT_VARS"  # "name:mode,name:mode"
 _OUTPUTS_VARIABLE = "AZUREML_DATASET_FILE_OUTPUTS"  # "name;name"
 
 
-class _Absent:
-    """Says in a sentence what a class has not got inside a job, and who has it."""
-
-    _whole = ""
-    """An expression that gives the submitting side's object."""
-
-    def __getattr__(self, name):
-        # type: (str) -> object
-        if name.startswith("__"):
-            raise AttributeError(name)
-        sentence = "{}.{} is not available inside a job".format(type(self).__name__, name)
-        if self._whole:
-            sentence += ": {} has it, on the machine that submitted the run".format(self._whole)
-        raise AttributeError(sentence)
-
-
-class Experiment(_Absent):
+class Experiment(Absent):
     """The experiment of a job."""
 
     def __init__(self, workspace, name):
@@ -55,7 +41,7 @@ class Experiment(_Absent):
         return "Experiment(Name: {}, Workspace: {})".format(self.name, self.workspace.name)
 
 
-class Workspace(_Absent):
+class Workspace(Absent):
     """The workspace of a job."""
 
     def __init__(self, subscription_id, resource_group, workspace_name, **kwargs):
@@ -93,9 +79,20 @@ class Workspace(_Absent):
 
     @property
     def datasets(self):
-        # type: () -> _Datasets
+        # type: () -> _Named
         """Registered datasets by name."""
-        return _Datasets(self)
+        return _Named(self, _of_package("Dataset").get_by_name, _of_package("Dataset").get_all)
+
+    @property
+    def datastores(self):
+        # type: () -> _Named
+        """Datastores by name."""
+        return _Named(self, _of_package("Datastore").get, _all_datastores)
+
+    def get_default_datastore(self):
+        # type: () -> Any
+        """The default datastore."""
+        return _of_package("Datastore").get_default(self)
 
     def get_details(self):
         # type: () -> dict[str, Any]
@@ -118,7 +115,7 @@ class Workspace(_Absent):
         return "Workspace(name={!r}, subscription_id={!r}, resource_group={!r})".format(*names)
 
 
-class Keyvault(_Absent):
+class Keyvault(Absent):
     """Secrets, read only."""
 
     def __init__(self, workspace):
@@ -136,43 +133,19 @@ class Keyvault(_Absent):
         return dict(here.current().ask("get_secrets", names=list(secrets)))
 
 
-class Dataset(_Absent):
-    """A registered dataset, as the answer describes it (id, name, version, path, ...)."""
+class _Named:
+    """``workspace.datasets`` and ``workspace.datastores``: mappings that ask when they are used."""
 
-    @staticmethod
-    def get_by_name(workspace, name, version="latest", **kwargs):
-        # type: (object, str, object, object) -> Dataset
-        """A dataset by its name.
-
-        Raises:
-            UserErrorException: there is none of that name and version.
-        """
-        found = _filled(Dataset, here.current().ask("dataset_by_name", name=name, version=version))  # type: Dataset
-        return found
-
-    @staticmethod
-    def get_by_id(workspace, id, **kwargs):
-        # type: (object, str, object) -> Dataset
-        """A dataset by its id.
-
-        Raises:
-            UserErrorException: there is none with that id.
-        """
-        found = _filled(Dataset, here.current().ask("dataset_by_id", id=id))  # type: Dataset
-        return found
-
-
-class _Datasets:
-    """``workspace.datasets``: a mapping that asks when it is used."""
-
-    def __init__(self, workspace):
-        # type: (Workspace) -> None
+    def __init__(self, workspace, get, get_all):
+        # type: (Workspace, Any, Any) -> None
         self._workspace = workspace
+        self._get = get
+        self._get_all = get_all
 
     def __getitem__(self, name):
-        # type: (str) -> Dataset
+        # type: (str) -> Any
         try:
-            return Dataset.get_by_name(self._workspace, name)
+            return self._get(self._workspace, name)
         except UserErrorException as error:
             raise KeyError(error.message)
 
@@ -181,15 +154,38 @@ class _Datasets:
         return self.get(name) is not None
 
     def get(self, name, default=None):
-        # type: (str, object) -> object
-        """The dataset, or ``default``."""
+        # type: (str, Any) -> Any
+        """One of them, or ``default``."""
         try:
             return self[name]
         except KeyError:
             return default
 
+    def keys(self):
+        # type: () -> list[str]
+        """Their names."""
+        return list(self._get_all(self._workspace))
 
-class Model(_Absent):
+    def items(self):
+        # type: () -> list[tuple[str, Any]]
+        """Names and what they name."""
+        return list(self._get_all(self._workspace).items())
+
+    def values(self):
+        # type: () -> list[Any]
+        """All of them."""
+        return list(self._get_all(self._workspace).values())
+
+    def __iter__(self):
+        # type: () -> Iterator[str]
+        return iter(self.keys())
+
+    def __len__(self):
+        # type: () -> int
+        return len(self.keys())
+
+
+class Model(Absent):
     """A registered model, as the answer describes it (id, name, version, ...)."""
 
     def __init__(self, *args, **kwargs):
@@ -223,6 +219,17 @@ def _filled(cls, answer):
     return made
 
 
+def _of_package(name):
+    # type: (str) -> Any
+    """The class of this name that the package has for this interpreter: its own, or one of this room on an old one."""
+    return getattr(mlflows, name)
+
+
+def _all_datastores(workspace):
+    # type: (Workspace) -> dict[str, Any]
+    return {name: _of_package("Datastore").get(workspace, name) for name in here.current().ask("datastores")}
+
+
 def input_datasets():
     # type: () -> _Inputs
     """Inputs of this job by name."""
@@ -238,7 +245,7 @@ def output_datasets():
 
 
 class _Inputs:
-    """``run.input_datasets``: a path for what was mounted or downloaded, a Dataset for a direct input."""
+    """``run.input_datasets``: a path for what was mounted or downloaded, a dataset for a direct input."""
 
     def __init__(self, modes):
         # type: (dict[str, str]) -> None
@@ -249,7 +256,7 @@ class _Inputs:
         value = _variable(name) if name in self._modes else None
         if value is None:
             raise KeyError("{!r} is not an input of this run; its inputs: {}".format(name, ", ".join(sorted(self._modes)) or "none"))
-        return Dataset.get_by_id(None, value) if self._modes[name] == "direct" else value
+        return _of_package("Dataset").get_by_id(Workspace.from_config(), value) if self._modes[name] == "direct" else value
 
     def get(self, name, default=None):
         # type: (str, object) -> object

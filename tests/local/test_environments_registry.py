@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from mlflows.exceptions import UserErrorException
 from mlflows.experiment import Experiment
 from mlflows.history.run import Run
 from mlflows.workspace import Workspace
+from tests.support.at_once import shared_out
 
 CANARY = "cAnArY5f0e"
 
@@ -88,22 +88,7 @@ def with_secrets(name: str) -> Environment:
 
 def register_at_once(name: str, work: list[list[str]], processes: int, *arguments: str) -> list[str]:
     """Register environments of these packages in several threads of several processes; their versions."""
-    command = [sys.executable, "-c", REGISTER, name, *arguments]
-    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    for process in started:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    answers: dict[int, str] = {}
-
-    def ask(index: int) -> None:
-        answers[index], _ = started[index].communicate(json.dumps(work[index::processes]) + "\n", timeout=240)
-
-    threads = [threading.Thread(target=ask, args=(index,)) for index in range(processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [process.returncode for process in started] == [0] * processes
-    return [version for answer in answers.values() for version in json.loads(answer)]
+    return shared_out([sys.executable, "-c", REGISTER, name, *arguments], work, processes)
 
 
 class TestVersions:

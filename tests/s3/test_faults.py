@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, SLOW
-from mlflows.data import transfer
+from mlflows.data import transfer, view
+from mlflows.data.dataset import Dataset
+from mlflows.data.datastore_kinds import S3Datastore
+from mlflows.data.definition import DataFile
 from mlflows.data.s3_store import PART_BYTES, S3Settings, S3Store
 from mlflows.exceptions import ServiceException, UserErrorException
 from tests.support.s3 import OwnServer, S3Server
@@ -40,6 +43,14 @@ def big(tmp_path: Path) -> Path:
         for number in range(MEGABYTES):
             handle.write(number.to_bytes(8, "little") + block[8:])
     return path
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(tmp_path: Path) -> Iterator[None]:
+    """Of gigabytes that pytest would keep."""
+    yield
+    for path in tmp_path.iterdir():
+        view.remove(str(path))
 
 
 def store_of(server: S3Server, bucket: str, patience: float = 60) -> S3Store:
@@ -155,9 +166,9 @@ else:
 """
 
 
-def killed(server: S3Server, bucket: str, way: str, path: Path, after: int) -> None:
+def killed(server: S3Server, bucket: str, way: str, path: Path, after: int, code: str = CHILD) -> None:
     """A process that transfers, SIGKILLed when so many bytes have moved."""
-    command = [sys.executable, "-c", CHILD, bucket, server.endpoint, way, str(path)]
+    command = [sys.executable, "-c", code, bucket, server.endpoint, way, str(path)]
     environment = {**os.environ, "KEY": server.access_key_id, "SECRET": server.secret_access_key, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
@@ -169,12 +180,12 @@ def killed(server: S3Server, bucket: str, way: str, path: Path, after: int) -> N
 
 
 class TestKilled:
-    def test_download(self, s3_server: S3Server, big: Path, tmp_path: Path) -> None:
-        bucket = s3_server.make_bucket()
-        store = store_of(s3_server, bucket)
+    def test_download(self, own: OwnServer, big: Path, tmp_path: Path) -> None:
+        bucket = own.server.make_bucket()
+        store = store_of(own.server, bucket)
         store.put(str(big), "big", lambda size: None)
         size = big.stat().st_size
-        killed(s3_server, bucket, "down", tmp_path / "out", size // 3)
+        killed(own.server, bucket, "down", tmp_path / "out", size // 3)
         assert not (tmp_path / "out").exists()
         item, ticks = store.item("big"), list[int]()
         assert item is not None
@@ -182,12 +193,12 @@ class TestKilled:
         assert ticks[0] >= size // 3 and sum(ticks) == size
         assert digest(tmp_path / "out") == digest(big) and not list(tmp_path.glob(".mlflows-*"))
 
-    def test_upload(self, s3_server: S3Server, big: Path, tmp_path: Path) -> None:
-        bucket = s3_server.make_bucket()
-        killed(s3_server, bucket, "up", big, big.stat().st_size // 3)
-        assert s3_server.objects(bucket) == {}
-        store_of(s3_server, bucket).put(str(big), "up", lambda size: None)
-        assert s3_server.objects(bucket) == {"up": big.stat().st_size}
+    def test_upload(self, own: OwnServer, big: Path, tmp_path: Path) -> None:
+        bucket = own.server.make_bucket()
+        killed(own.server, bucket, "up", big, big.stat().st_size // 3)
+        assert own.server.objects(bucket) == {}
+        store_of(own.server, bucket).put(str(big), "up", lambda size: None)
+        assert own.server.objects(bucket) == {"up": big.stat().st_size}
 
 
 class TestChanges:
@@ -237,5 +248,112 @@ class TestFullDisk:
             with pytest.raises(UserErrorException, match="the disk is full. Free some space"):
                 store.fetch(item, str(small / "x"), lambda size: None)
             assert not (small / "x").exists()
+        finally:
+            subprocess.run(["umount", str(small)], check=True)
+
+
+class Team:
+    """A workspace without a Prefect server."""
+
+    name = "team"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLFLOWS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def whole_files(folder: Path) -> list[str]:
+    """The names of files that look whole."""
+    return [name for _, _, names in os.walk(folder) for name in names if not name.startswith(".mlflows-")]
+
+
+DATASET_CHILD = """
+import os, sys
+from mlflows.data import view
+from mlflows.data.dataset import Dataset
+from mlflows.data.datastore_kinds import S3Datastore
+from mlflows.data.s3_store import S3Settings
+bucket, endpoint, way, path = sys.argv[1:]
+class Team:
+    name = "team"
+keys = {"access_key_id": os.environ["KEY"], "secret_access_key": os.environ["SECRET"]}
+moved = 0
+def tick(size):
+    global moved
+    moved += size
+    print(moved, flush=True)
+store = S3Datastore(Team(), "mydata", S3Settings(bucket, endpoint, **keys))
+view.fill(Dataset.File.from_files((store, ""))._files(), path, way == "download", tick)
+"""
+
+
+class TestDatasets:
+    """The same faults where a dataset's files come through the cache into a folder."""
+
+    def dataset(self, server: S3Server, bucket: str) -> list[DataFile]:
+        settings = store_of(server, bucket)._settings
+        return Dataset.File.from_files((S3Datastore(Team(), "mydata", settings), ""))._files()
+
+    def test_server_killed_and_back(self, own: OwnServer, big: Path, tmp_path: Path, cache: Path) -> None:
+        bucket = own.server.make_bucket()
+        store_of(own.server, bucket).put(str(big), "a/big", lambda size: None)
+        files = self.dataset(own.server, bucket)
+        tick = Interruption(big.stat().st_size // 4, lambda: away(own))
+        (path,) = view.fill(files, str(tmp_path / "view"), False, tick)
+        assert tick.thread is not None
+        tick.thread.join()
+        assert digest(Path(path)) == digest(big) and tick.moved == big.stat().st_size
+
+    @pytest.mark.parametrize("way", ["mount", "download"])
+    def test_killed(self, own: OwnServer, big: Path, tmp_path: Path, cache: Path, way: str) -> None:
+        """What it has fetched is there for who comes next."""
+        bucket, size = own.server.make_bucket(), big.stat().st_size
+        store_of(own.server, bucket).put(str(big), "big", lambda size: None)
+        killed(own.server, bucket, way, tmp_path / "view", size // 3, DATASET_CHILD)
+        assert whole_files(cache / "files") == whole_files(tmp_path / "view") == []
+        ticks = list[int]()
+        (path,) = view.fill(self.dataset(own.server, bucket), str(tmp_path / "view"), way == "download", ticks.append)
+        assert ticks[0] >= size // 3 and sum(ticks) == size
+        assert digest(Path(path)) == digest(big) and not list(cache.rglob(".mlflows-*"))
+
+    @pytest.mark.parametrize("writable", [True, False])
+    @pytest.mark.parametrize("size", [5, 40 << 20])
+    @pytest.mark.parametrize("change", ["other", "gone"])
+    def test_changed_between_listing_and_reading(
+        self, s3_server: S3Server, tmp_path: Path, cache: Path, size: int, change: str, writable: bool
+    ) -> None:
+        bucket, client = s3_server.make_bucket(), s3_server.client()
+        client.put_object(Bucket=bucket, Key="x", Body=os.urandom(size))
+        client.put_object(Bucket=bucket, Key="y", Body=b"y")
+        files, new = self.dataset(s3_server, bucket), os.urandom(size)
+        if change == "gone":
+            client.delete_object(Bucket=bucket, Key="x")
+        else:
+            client.put_object(Bucket=bucket, Key="x", Body=new)
+        with pytest.raises(ServiceException, match="x in bucket .* was changed or removed while it was read"):
+            view.fill(files, str(tmp_path / "view"), writable)
+        assert "x" not in whole_files(tmp_path / "view")
+        paths = view.fill(self.dataset(s3_server, bucket), str(tmp_path / "view"), writable)
+        assert [Path(path).read_bytes() for path in paths] == ([b"y"] if change == "gone" else [new, b"y"])
+
+    @pytest.mark.parametrize("writable", [True, False])
+    def test_full_disk(self, s3_server: S3Server, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, writable: bool) -> None:
+        """First the folder's, then the cache's."""
+        bucket = s3_server.make_bucket()
+        s3_server.client().put_object(Bucket=bucket, Key="x", Body=os.urandom(6 << 20))
+        files, small = self.dataset(s3_server, bucket), tmp_path / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(small)], capture_output=True).returncode:
+            pytest.skip("a small file system cannot be mounted here")
+        try:
+            with pytest.raises(UserErrorException, match="the disk is full. Free some space"):
+                view.fill(files, str(small / "view"), writable)
+            assert whole_files(small) == [] and not list(small.rglob(".mlflows-*"))
+            monkeypatch.setenv("MLFLOWS_CACHE", str(small / "cache"))
+            with pytest.raises(UserErrorException, match="bytes are needed .* are free"):
+                view.fill(files, str(tmp_path / "view"), writable)
+            assert whole_files(small / "cache/files") == []
         finally:
             subprocess.run(["umount", str(small)], check=True)

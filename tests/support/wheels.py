@@ -59,7 +59,7 @@ def make_slow_project(folder: Path, gate: Path) -> Path:
 class Index:
     """A package index, on loopback unless another host is given. ``asked`` are the paths asked for with the right name and password."""
 
-    def __init__(self, folder: Path, password: str | None, host: str) -> None:
+    def __init__(self, folder: Path, password: str | None, host: str, user: str) -> None:
         self.asked: list[str] = []
         index = self
 
@@ -68,7 +68,7 @@ class Index:
                 super().__init__(*arguments, directory=str(folder), **options)
 
             def do_GET(self) -> None:
-                expected = "Basic " + base64.b64encode(f"person:{password}".encode()).decode()
+                expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
                 if password is not None and self.headers.get("Authorization") != expected:
                     self.send_response(401)
                     self.send_header("WWW-Authenticate", 'Basic realm="packages"')
@@ -96,7 +96,7 @@ class Index:
 
     @staticmethod
     def _list(handler: http.server.SimpleHTTPRequestHandler, folder: Path) -> None:
-        name = handler.path.removeprefix("/simple/").strip("/").replace("-", "_")
+        name = handler.path.partition("?")[0].removeprefix("/simple/").strip("/").replace("-", "_")
         found = [path.name for path in sorted(folder.glob("*.whl")) if path.name.partition("-")[0] == name]
         body = "".join(f'<a href="/{file}">{file}</a>\n' for file in found).encode()
         handler.send_response(200 if found else 404)
@@ -107,9 +107,9 @@ class Index:
 
 
 @contextmanager
-def index(folder: Path, password: str | None = None, host: str = "127.0.0.1") -> Iterator[Index]:
-    """Serve the wheels of a folder; with a password only to ``person``."""
-    served = Index(folder, password, host)
+def index(folder: Path, password: str | None = None, host: str = "127.0.0.1", user: str = "person") -> Iterator[Index]:
+    """Serve the wheels of a folder; with a password, also an empty one, only to ``user``."""
+    served = Index(folder, password, host, user)
     try:
         yield served
     finally:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import ALL, environments, submit
+from benchmarks.figures import ALL, data, environments, submit
+from benchmarks.figures.data import Load, Sample
 from benchmarks.report import Goal, Table, render
 from benchmarks.timing import Command, Timing, at_once, in_turn, time_command
 
@@ -80,6 +81,37 @@ def test_a_known_environment_is_told_in_milliseconds() -> None:
     table = environments.known_table({"venv": [0.02, 0.03, 0.04], "image": [0.2] * 3}, runs=3)
     assert [cells for _, cells in table.rows] == [["30.0"], ["200.0"]]
     assert [goal.met for goal in table.goals] == [True, False]
+
+
+def transfers(**rates: float) -> data.Samples:
+    """Sides that move 1 GB at so many MB/s."""
+    return {side: {way: [Sample(1000 / rate, 0.5, 0.25)] * 3 for way in (data.DOWN, data.UP)} for side, rate in rates.items()}
+
+
+@pytest.mark.parametrize(("mine", "met"), [(95.0, True), (85.0, False)])
+def test_a_large_file_is_held_against_the_quickest_peer(mine: float, met: bool) -> None:
+    samples = transfers(**{"mlflows": mine, "s5cmd cp": 100.0, "s3fs.get": 50.0})
+    table = data.table(data.LARGE, Load("1 file of 1 GB", 1, 10**9), samples, runs=3)
+    assert table.rows[1] == ("s5cmd cp", ["100", f"{100 / mine:.2f} x", "0.50", "0.25"] * 2)
+    assert [goal.met for goal in table.goals] == [met, met]
+    assert all("s5cmd cp" in goal.text for goal in table.goals)
+
+
+@pytest.mark.parametrize(("mine", "met"), [(151.0, True), (149.0, False)])
+def test_small_files_are_held_against_s3fs(mine: float, met: bool) -> None:
+    samples = transfers(**{"mlflows": mine, "s5cmd cp": 900.0, "s3fs.get": 50.0})
+    table = data.table(data.SMALL, Load("100 files", 100, 10**9), samples, runs=3)
+    assert [cells[0] for _, cells in table.rows] == [f"{rate / 10:.0f}" for rate in (mine, 900, 50)]
+    assert [goal.met for goal in table.goals] == [met]
+
+
+@pytest.mark.parametrize(("warm", "met"), [(0.8, True), (1.2, False)])
+def test_a_cached_input_is_timed_from_the_listing_to_the_folder(warm: float, met: bool) -> None:
+    ours = Sample(warm + 1, 0.5, 0.25, f"[0.3, {warm}]")
+    samples = {data.COLD: [ours], data.WARM: [ours] * 3, data.SYNC_WARM: [Sample(0.7, 0.5, 0.25, "no JSON")] * 3}
+    table = data.input_table(samples, Load("100 files", 100, 10**9), runs=3)
+    assert [cells for _, cells in table.rows][1:] == [[f"{warm + 1:.2f}", "0.50", "0.300", f"{warm:.3f}"], ["0.70", "0.50", "", ""]]
+    assert [goal.met for goal in table.goals] == [met]
 
 
 def test_every_figure_has_a_name_of_its_own() -> None:

@@ -32,8 +32,8 @@ ABOVE = {
 }
 """Room -> the rooms it may import from, besides itself."""
 
-JOB_MAY_IMPORT = {"mlflows._lazy", "mlflows.exceptions"}
-"""All of the ground floor that runs on Python 3.6."""
+JOB_MAY_IMPORT = {"mlflows", "mlflows._lazy", "mlflows.exceptions"}
+"""All of the ground floor that runs on Python 3.6; the package itself has names that depend on the interpreter."""
 
 QUICK = {"ground", "job", "environments", "data", "config", "history", "front"}
 QUICK_MODULES = {f"mlflows.flows.{name}" for name in ("services", "starting", "record", "handoff", "doctor")}

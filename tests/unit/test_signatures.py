@@ -53,6 +53,14 @@ CLASSES = {
     "FileDataset": "mlflows.data.file_dataset",
     "TabularDataset": "mlflows.data.tabular_dataset",
     "DatasetConsumptionConfig": "mlflows.data.dataset_consumption_config",
+    "OutputDatasetConfig": "mlflows.data.output_dataset_config",
+    "OutputFileDatasetConfig": "mlflows.data.output_dataset_config",
+    "Datastore": "mlflows.data.datastore",
+    "AbstractDatastore": "mlflows.data.datastore_kinds",
+    "LocalFolderDatastore": "mlflows.data.datastore_kinds",
+    "S3Datastore": "mlflows.data.datastore_kinds",
+    "UrlDatastore": "mlflows.data.datastore_kinds",
+    "DataReference": "mlflows.data.data_reference",
     "DataPath": "mlflows.data.datapath",
     "DataPathComputeBinding": "mlflows.data.datapath",
     "Experiment": "mlflows.experiment",
@@ -64,6 +72,9 @@ CLASSES = {
     "_OfflineRun": "mlflows.job.offline",
 }
 """Class -> module. "X in a job" is class X of that module, held to X's reference."""
+
+DATASTORES = ("LocalFolderDatastore", "S3Datastore", "UrlDatastore")
+"""Held to what SDK v1's classes have in common; how one is made is our own."""
 
 REFERENCE = {
     "ScriptRunConfig": """
@@ -410,6 +421,71 @@ REFERENCE = {
         as_hdfs(self)
         properties: name
     """,
+    "OutputDatasetConfig": """
+        __init__(self, mode, name=None, **kwargs)
+        register_on_complete(self, name, description=None, tags=None)
+        as_input(self, name=None)
+        properties: name
+    """,
+    "OutputFileDatasetConfig": """
+        __init__(self, name=None, destination=None, source=None, partition_format=None)
+        as_mount(self, disable_metadata_cache=False)
+        as_upload(self, overwrite=False, source_globs=None)
+        as_input(self, name=None)
+    """,
+    "Datastore": """
+        __new__(cls, workspace, name=None)
+        __init__(self, workspace, name=None)
+        set_as_default(self)
+        unregister(self)
+        get(workspace, datastore_name)
+        get_default(workspace)
+        register_azure_blob_container(workspace, datastore_name, container_name, account_name, sas_token=None, account_key=None,
+            protocol=None, endpoint=None, overwrite=False, create_if_not_exists=False, skip_validation=False,
+            blob_cache_timeout=None, grant_workspace_access=False, subscription_id=None, resource_group=None)
+        register_azure_file_share(workspace, datastore_name, file_share_name, account_name, sas_token=None, account_key=None,
+            protocol=None, endpoint=None, overwrite=False, create_if_not_exists=False, skip_validation=False)
+        register_azure_data_lake(workspace, datastore_name, store_name, tenant_id=None, client_id=None, client_secret=None,
+            resource_url=None, authority_url=None, subscription_id=None, resource_group=None, overwrite=False,
+            grant_workspace_access=False)
+        register_azure_data_lake_gen2(workspace, datastore_name, filesystem, account_name, tenant_id=None, client_id=None,
+            client_secret=None, resource_url=None, authority_url=None, protocol=None, endpoint=None, overwrite=False,
+            subscription_id=None, resource_group=None, grant_workspace_access=False)
+        register_azure_sql_database(workspace, datastore_name, server_name, database_name, tenant_id=None, client_id=None,
+            client_secret=None, resource_url=None, authority_url=None, endpoint=None, overwrite=False, username=None, password=None,
+            subscription_id=None, resource_group=None, grant_workspace_access=False, **kwargs)
+        register_azure_postgre_sql(workspace, datastore_name, server_name, database_name, user_id, user_password, port_number=None,
+            endpoint=None, overwrite=False, enforce_ssl=True, **kwargs)
+        register_azure_my_sql(workspace, datastore_name, server_name, database_name, user_id, user_password, port_number=None,
+            endpoint=None, overwrite=False, **kwargs)
+        register_dbfs(workspace, datastore_name)
+        register_hdfs(workspace, datastore_name, protocol, namenode_address, hdfs_server_certificate, kerberos_realm,
+            kerberos_kdc_address, kerberos_principal, kerberos_keytab=None, kerberos_password=None, overwrite=False)
+    """,
+    "AbstractDatastore": """
+        __str__(self)
+        path(self, path=None, data_reference_name=None)
+        as_download(self, path_on_compute=None)
+        as_upload(self, path_on_compute=None)
+        as_mount(self)
+        download(self, target_path, prefix=None, overwrite=False, show_progress=True)
+        upload(self, src_dir, target_path=None, overwrite=False, show_progress=True)
+        upload_files(self, files, relative_root=None, target_path=None, overwrite=False, show_progress=True)
+        set_as_default(self)
+        unregister(self)
+        properties: is_sas name datastore_type account_name container_name
+    """,
+    "DataReference": """
+        __init__(self, datastore, data_reference_name=None, path_on_datastore=None, mode='mount', path_on_compute=None,
+            overwrite=False)
+        path(self, path=None, data_reference_name=None)
+        as_download(self, path_on_compute=None, overwrite=False)
+        as_upload(self, path_on_compute=None, overwrite=False)
+        as_mount(self)
+        to_config(self)
+        __str__(self)
+        create(data_reference_name=None, datapath=None, datapath_compute_binding=None)
+    """,
     "DataPath": """
         __init__(self, datastore=None, path_on_datastore=None, name=None)
         create_data_reference(self, data_reference_name=None, datapath_compute_binding=None)
@@ -423,10 +499,14 @@ REFERENCE = {
     """,
 }
 
+NEVER_HERE = "refused whatever is given: the message says what to do instead"
+
 DIFFERENCES: dict[tuple[str, str], str] = {
     ("Workspace", "list"): "all workspaces are on this machine, so the subscription may be left out",
     ("Workspace", "update"): "what only Azure knows is taken by **azure",
     ("Experiment", "start_logging"): "spelt out; SDK v1 passes them on unseen",
+    ("Datastore", "__init__"): "__new__ returns a datastore of another class, so it is never called",
+    **{("Datastore", f"register_{name}"): NEVER_HERE for name in ("azure_sql_database", "azure_postgre_sql", "azure_my_sql", "hdfs")},
     ("_SubmittedRun", "__init__"): "only Run.get_context makes it, from the job's folder",
     ("_SubmittedRun", "__exit__"): "Run's, which the with statement calls by position",
     ("_OfflineRun", "upload_files"): "names, as Run's: a call by keyword then works in a job and outside",
@@ -463,7 +543,9 @@ ABSENT: dict[tuple[str, str], str] = {
     ("TabularDataset", "get_profile_runs"): PROFILES,
     ("TabularDataset", "download"): STREAMS,
     ("TabularDataset", "mount"): STREAMS,
-    ("Data", "create"): "comes with datasets",
+    ("Datastore", "set_as_default"): "what Datastore(workspace, name) returns has it",
+    ("Datastore", "unregister"): "what Datastore(workspace, name) returns has it",
+    **{(name, "is_sas"): "keys are not handed out, of whatever kind they are" for name in ("AbstractDatastore", *DATASTORES)},
     ("Workspace", "service_context"): AZURE_ONLY,
     ("Workspace", "discovery_url"): AZURE_ONLY,
     ("Workspace", "update_dependencies"): AZURE_ONLY,
@@ -496,7 +578,7 @@ ABSENT: dict[tuple[str, str], str] = {
 
 def members(name: str) -> dict[str, str | None]:
     """Method -> signature, property -> None, as the reference has them."""
-    text = REFERENCE[name.removesuffix(" in a job")]
+    text = REFERENCE["AbstractDatastore" if name in DATASTORES else name.removesuffix(" in a job")]
     methods, _, properties = text.partition("properties:")
     found: dict[str, str | None] = dict.fromkeys(properties.split())
     logical = methods.replace(",\n", ", ")

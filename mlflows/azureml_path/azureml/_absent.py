@@ -7,6 +7,7 @@ _SWEEPS = "submit one run per combination of parameters in a loop, and compare t
 _ESTIMATORS = "use ScriptRunConfig with an Environment; an Estimator is the same with other names"
 _AUTOML = "train with a library of your choice in a script"
 _INTERPRET = "use the library itself in the script, and keep its results with run.upload_folder"
+_OUTPUTS = "use OutputFileDatasetConfig"
 _LOCAL_TARGETS = "the compute target of this version is 'local'"
 
 NAMES = {
@@ -30,11 +31,12 @@ NAMES = {
     "azureml.core.compute.HDInsightCompute": _LOCAL_TARGETS,
     "azureml.core.compute.RemoteCompute": _LOCAL_TARGETS,
     "azureml.core.compute.SynapseCompute": _LOCAL_TARGETS,
-    "azureml.data.output_dataset_config": "write into ./outputs, which is kept with the run",
-    "azureml.data.OutputFileDatasetConfig": "write into ./outputs, which is kept with the run",
-    "azureml.data.LinkFileOutputDatasetConfig": "write into ./outputs, which is kept with the run",
-    "azureml.data.HDFSOutputDatasetConfig": "write into ./outputs, which is kept with the run",
-    "azureml.data.azure_storage_datastore": "the workspace's own datastore is a folder: workspace.get_default_datastore()",
+    "azureml.data.LinkFileOutputDatasetConfig": _OUTPUTS,
+    "azureml.data.HDFSOutputDatasetConfig": _OUTPUTS,
+    "azureml.data.output_dataset_config.LinkFileOutputDatasetConfig": _OUTPUTS,
+    "azureml.data.output_dataset_config.HDFSOutputDatasetConfig": _OUTPUTS,
+    "azureml.data.output_dataset_config.LinkTabularOutputDatasetConfig": _OUTPUTS,
+    "azureml.data.azure_storage_datastore": "a datastore has the class of its place here; ask datastore.datastore_type",
     "azureml.pipeline": _PIPELINES,
     "azureml.train.hyperdrive": _SWEEPS,
     "azureml.train.automl": _AUTOML,

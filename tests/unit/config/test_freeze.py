@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +19,7 @@ from mlflows.config.freeze import freeze, secrets_of
 from mlflows.config.run_configuration import RunConfiguration
 from mlflows.config.run_definition import run_definition
 from mlflows.config.script_run_config import ScriptRunConfig
-from mlflows.config.sections import ApplicationEndpointConfiguration, DataReferenceConfiguration, DockerConfiguration
-from mlflows.data.dataset_consumption_config import DatasetConsumptionConfig
+from mlflows.config.sections import ApplicationEndpointConfiguration, Data, DockerConfiguration
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.credentials import put_back, referred
 from mlflows.environments.environment import Environment, EnvironmentReference
@@ -142,6 +140,10 @@ class TestResult:
         assert "run_config.services has no effect" in caplog.text
         assert "run_config.credential_passthrough has no effect" in caplog.text
 
+    def test_a_cache_of_data_has_no_effect(self, frozen: Freeze, caplog: pytest.LogCaptureFixture) -> None:
+        frozen(on_run_config(datacaches=["near"]))
+        assert "run_config.datacaches has no effect" in caplog.text
+
 
 class TestCommand:
     def test_list_is_joined_unquoted(self, frozen: Freeze) -> None:
@@ -162,15 +164,15 @@ class TestCommand:
     def test_object_that_stands_for_data(self, frozen: Freeze) -> None:
         class Input:
             def _as_job_argument(self) -> JobArgument:
-                return JobArgument("DatasetConsumptionConfig:d", {"d": {"mode": "mount"}}, {"o": {}})
+                return JobArgument("$AZUREML_DATAREFERENCE_d", {"d": {"mode": "mount"}}, {"o": {}})
 
         spec = frozen(arguments=["--data", Input()])
         assert (spec.arguments, spec.inputs, spec.outputs) == (
-            ["--data", "DatasetConsumptionConfig:d"],
+            ["--data", "$AZUREML_DATAREFERENCE_d"],
             {"d": {"mode": "mount"}},
             {"o": {}},
         )
-        assert frozen(command=["a", Input()]).command == "a DatasetConsumptionConfig:d"
+        assert frozen(command=["a", Input()]).command == 'a "$AZUREML_DATAREFERENCE_d"'
 
 
 class TestDistribution:
@@ -390,11 +392,7 @@ BAD: list[tuple[dict[str, Any] | Callable[[ScriptRunConfig], None], type[Excepti
     ({"command": {"a": 1}}, UserErrorException, ["command", "{'a': 1}", "expected a string or a list"]),
     ({"arguments": [None]}, UserErrorException, ["arguments[0]", "None", "Leave the element out"]),
     ({"arguments": ["--d", Dataset()]}, UserErrorException, ["arguments[1]", "Dataset", "as_named_input"]),
-    (
-        {"arguments": ["--d", DatasetConsumptionConfig("d", (SimpleNamespace(name="team"), "people"))]},
-        UserErrorException,
-        ["arguments[1]", "DatasetConsumptionConfig", "not available in this version yet", "Give the script a path"],
-    ),
+    ({"arguments": [Data()]}, UserErrorException, ["arguments[0]", "a Data cannot", "Put it into run_config.data['name']"]),
     ({"arguments": ["--d", {"a": 1}]}, UserErrorException, ["arguments[1]", "dict", "{'a': 1}", "Give a string"]),
     ({"arguments": [["a"]]}, UserErrorException, ["arguments[0]", "list", "['a']", "Give a string"]),
     ({"command": ["run", object]}, UserErrorException, ["command[1]", "type", "Give a string"]),
@@ -445,9 +443,6 @@ BAD: list[tuple[dict[str, Any] | Callable[[ScriptRunConfig], None], type[Excepti
     (on_run_config(history="off"), RunConfigurationException, ["run_config.history", "'off'", "HistoryConfiguration"]),
     (on_run_config(history__directories_to_watch="logs"), RunConfigurationException, ["directories_to_watch", "'logs'", "a list"]),
     (on_run_config(priority=[1]), RunConfigurationException, ["priority", "[1]", "a number"]),
-    (on_run_config(data_references={"d": DataReferenceConfiguration()}), UserErrorException, ["data_references", "d", "Give the path"]),
-    (on_run_config(data={"d": 1}), UserErrorException, ["data", "d", "not available", "Give the path"]),
-    (on_run_config(output_data={"d": 1}), UserErrorException, ["output_data", "d", "Give the path"]),
     ({"environment": "AzureML-Minimal"}, UserErrorException, ["environment", "'AzureML-Minimal'", "expected an Environment"]),
     ({"environment": EnvironmentReference(7)}, UserErrorException, ["environment", "7", "Give a string"]),  # type: ignore[arg-type]
     (

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflows.data import globs, places
-from mlflows.data.places import Entry, FolderPlace
-from mlflows.exceptions import UserErrorException
+from mlflows.data import globs
+from mlflows.data.local_store import LocalStore
+from mlflows.data.store import Item, matching
+from mlflows.exceptions import ServiceException, UserErrorException
 
 NAME = st.text(st.sampled_from("ab.*?[]!-^ é\\"), min_size=1, max_size=5).filter(lambda name: name not in (".", "..", "**"))
 PLAIN = st.text(st.sampled_from("ab. é\\"), min_size=1, max_size=5).filter(lambda name: name not in (".", ".."))
@@ -28,7 +29,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def listed(root: Path, path: str) -> list[str]:
-    return [entry.path for entry in FolderPlace(root, "here").list(path)]
+    return [item.path for item in matching(LocalStore(str(root)), path)]
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,22 @@ def test_links_that_lead_out_are_no_files(tree: Path, tmp_path: Path) -> None:
     os.mkfifo(tree / "pipe")
     assert set(listed(tree, "")) & {"link", "folder/key", "broken", "pipe", "inside"} == {"inside"}
     assert listed(tree, "link") == listed(tree, "folder") == listed(tree, "folder/**") == listed(tree, "folder/key") == []
-    with pytest.raises(FileNotFoundError):
-        FolderPlace(tree, "here").open(Entry("link", 6, None, ""))
+    assert LocalStore(str(tree)).item("link") is LocalStore(str(tree)).item("folder/key") is None
+    for path in ("link", "folder/key"):
+        with pytest.raises(ServiceException, match="was changed or removed"):
+            LocalStore(str(tree)).fetch(Item(path, 6, ""), str(tmp_path / "to"), lambda size: None)
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(tree: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    (tree / "sub").chmod(0)
+    try:
+        with pytest.raises(UserErrorException, match="sub cannot be listed: Permission denied"):
+            listed(tree, "")
+    finally:
+        (tree / "sub").chmod(0o755)
 
 
 @given(pattern=NAME, name=PLAIN)
@@ -103,50 +118,3 @@ def test_inside_never_leads_out(path: str) -> None:
         return
     assert not found.startswith("/") and ".." not in found.split("/")
     assert os.path.normpath(os.path.join("/root", found)).startswith("/root")
-
-
-class Anything:
-    """A place whose names are whatever a server says."""
-
-    name = "server"
-
-    def list(self, path: str) -> list[Entry]:
-        return []
-
-    def open(self, entry: Entry) -> object:
-        import io
-
-        return io.BytesIO(b"content")
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(name=st.text(st.sampled_from("./a%2e\\~ é"), min_size=1, max_size=10))
-def test_fetch_stays_in_the_folder(tmp_path: Path, name: str) -> None:
-    import shutil
-    import tempfile
-
-    outer = Path(tempfile.mkdtemp(dir=tmp_path))
-    (outer / "folder").mkdir()
-    try:
-        path = places.fetch(Anything(), Entry(name, 7, None, ""), str(outer / "folder"), name)  # type: ignore[arg-type]
-    except (UserErrorException, IsADirectoryError, NotADirectoryError):
-        assert [each for each in outer.rglob("*") if each.is_file()] == []
-    else:
-        assert Path(path).resolve().is_relative_to(outer / "folder") and Path(path).read_bytes() == b"content"
-    assert os.listdir(outer) == ["folder"]
-    shutil.rmtree(outer)
-
-
-class TestFetch:
-    def test_not_through_a_link(self, tmp_path: Path) -> None:
-        (tmp_path / "elsewhere").mkdir()
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "folder" / "sub").symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(UserErrorException, match="through a link out of"):
-            places.fetch(Anything(), Entry("x", 7, None, ""), str(tmp_path / "folder"), "sub/x")  # type: ignore[arg-type]
-        assert os.listdir(tmp_path / "elsewhere") == []
-
-    def test_another_size_than_listed_leaves_nothing(self, tmp_path: Path) -> None:
-        with pytest.raises(UserErrorException, match="7 bytes were read, 9 listed"):
-            places.fetch(Anything(), Entry("x", 9, None, ""), str(tmp_path), "x")  # type: ignore[arg-type]
-        assert os.listdir(tmp_path) == []

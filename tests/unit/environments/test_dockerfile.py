@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from mlflows.environments import dockerfile
+from mlflows.environments import dockerfile, image_search
 from mlflows.environments.conda_dependencies import CondaDependencies
-from mlflows.environments.dockerfile import Base, Recipe
+from mlflows.environments.dockerfile import Recipe
 from mlflows.environments.environment import Environment
+from mlflows.environments.image_search import Base
 from mlflows.environments.job_path import PTH_LINE
 from mlflows.environments.sections import DockerBuildContext
 from mlflows.exceptions import UserErrorException
@@ -316,11 +317,11 @@ def test_name_of_the_environment_is_quoted_in_the_label() -> None:
 
 
 def test_python_of_an_image() -> None:
-    assert dockerfile.python_of(with_packages("six")) == "/azureml-envs/mlflows/bin/python"
+    assert image_search.python_of(with_packages("six")) == "/azureml-envs/mlflows/bin/python"
     environment = Environment.from_docker_image("e", "image")
-    assert dockerfile.python_of(definition_of(environment)) == "python"
+    assert image_search.python_of(definition_of(environment)) == "python"
     environment.python.interpreter_path = "/opt/conda/bin/python"
-    assert dockerfile.python_of(definition_of(environment)) == "/opt/conda/bin/python"
+    assert image_search.python_of(definition_of(environment)) == "/opt/conda/bin/python"
 
 
 def test_a_project_is_copied_with_a_package_called_build(tmp_path: Path) -> None:

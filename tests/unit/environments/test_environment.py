@@ -166,6 +166,25 @@ def test_loading_nothing(tmp_path: Path) -> None:
         Environment.load_from_directory(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"name": ', "is not JSON: .*write it anew with save_to_directory"),
+        ("\0", "is not text in UTF-8: .*Save it as UTF-8"),
+        ("[1]", "is not an environment: expected an object with name, python and docker"),
+        ('{"python": 3}', "PythonSection: expected a mapping, got 3"),
+        ('{"python": {"condaDependencies": 3}}', r"condaDependencies: expected an object .*, got 3\. Write"),
+        ('{"python": {"condaDependencies": ["numpy"]}}', r"condaDependencies: expected an object .*, got \['numpy'\]"),
+        ('{"python": {"condaDependencies": {"dependencies": "numpy"}}}', "dependencies must be a list"),
+        ('{"docker": {"baseImageRegistry": "x"}}', "ContainerRegistry: expected a mapping, got 'x'"),
+    ],
+)
+def test_loading_what_is_none(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "azureml_environment.json").write_text(text)
+    with pytest.raises(UserErrorException, match=said):
+        Environment.load_from_directory(tmp_path)
+
+
 def test_folder_of_another_sdk_version(tmp_path: Path) -> None:
     python = {"condaDependencies": {"dependencies": ["python=3.6"]}}
     definition = {"name": "e", "assetId": "x", "python": python, "docker": {"baseImage": "i"}}

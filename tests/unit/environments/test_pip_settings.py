@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mlflows.environments import pip_settings
+from mlflows.environments.work import EnvironmentBuildError
+from tests.support.wheels import index, make_wheel
+from tests.unit.environments.conftest import Environment
+
+CANARY = "canary-51b0-token"
+PRINTS_ITS_VARIABLES = """\
+import os
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    print([value for name, value in os.environ.items() if name in ("PIP_EXTRA_INDEX_URL", "UV_INDEX")])
+    raise SystemExit("not to be built")
+"""
 
 
 @pytest.fixture
@@ -57,3 +69,48 @@ def test_files_the_strongest_last(nowhere: dict[str, str], tmp_path: Path) -> No
     found = pip_settings.variables({**nowhere, "PIP_CONFIG_FILE": str(tmp_path / "broken.conf")})
     assert (found["UV_DEFAULT_INDEX"], found["UV_INDEX"], found["UV_INSECURE_HOST"]) == ("https://person", "https://x https://y", "machine")
     assert "UV_DEFAULT_INDEX" not in pip_settings.variables({**nowhere, "PIP_CONFIG_FILE": "/dev/null"})
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("https://host/simple", []),
+        ("https://person:pass@host/simple", ["pass"]),
+        ("https://person@corp.example:p%40ss@host/simple", ["p@ss"]),
+        ("mine=https://person:pass@host/simple?channel=a=b https://x:other@y", ["pass", "other"]),
+        ("https://host/simple?x=1", []),
+        ("https://person:pass@host/simple?format=json&kind=a", ["pass"]),
+        ("https://host/wheels?sv=1&sig=abc%2B", ["abc+"]),
+        (f"https://{CANARY}@host/simple", [CANARY]),
+        (f"mine=https://{CANARY}:@host/simple?a=b", [CANARY]),
+        ("https://aws@host/simple", []),
+        ("ssh://git-the-user@host/x", []),
+        ("/a,https://person:pass@host/x,https://person:word@host/y", ["pass", "word"]),
+        ("https://[host", []),
+    ],
+)
+def test_secrets(value: str, secrets: list[str]) -> None:
+    assert list(pip_settings.secrets_in(value)) == secrets
+
+
+@pytest.mark.parametrize("name", ["PIP_EXTRA_INDEX_URL", "UV_INDEX"])
+def test_token_in_the_place_of_a_user_name(
+    build: Callable[..., Environment], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    make_wheel(tmp_path / "wheels", "mlflows-bytoken")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "curious"\nversion = "1"\n'
+    )
+    (project / "backend.py").write_text(PRINTS_ITS_VARIABLES)
+    with index(tmp_path / "wheels", "", user=CANARY) as served:
+        monkeypatch.setenv(name, f"http://{CANARY}@{served.address}/simple?kind=a")
+        made = build("mlflows-bytoken")
+        assert "/mlflows_bytoken-1.0-py3-none-any.whl" in served.asked
+        with pytest.raises(EnvironmentBuildError, match="curious") as caught:
+            build(str(project))
+    assert made.run("import mlflows_bytoken as made; print(made.VERSION)") == "1.0"
+    assert f"http://****@{served.address}" in caught.value.message
+    assert not [path for path in store.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert CANARY not in caught.value.message and CANARY not in made.output

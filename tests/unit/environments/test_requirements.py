@@ -32,9 +32,31 @@ def test_azureml_packages_of_an_index_are_left_out() -> None:
         "/w/azureml_mine-1-py3-none-any.whl",
     ]
     found = definition("python=3.8", "conda-forge::azureml-sdk", "numpy", pip=lines)
-    assert requirements.pip_lines(found) == ["six", "/w/azureml_mine-1-py3-none-any.whl"]
+    assert requirements.pip_lines(found) == ["six", "/w/azureml_mine-1-py3-none-any.whl", "pandas", "pyarrow"]
     assert requirements.conda_packages(found) == ["python=3.8", "numpy"]
     assert requirements.left_out(found) == ["conda-forge::azureml-sdk", *lines[1:5]]
+
+
+@pytest.mark.parametrize(
+    ("conda", "pip", "added"),
+    [
+        (["python=3.8"], ["azureml-defaults"], []),
+        (["python=3.8"], ["azureml-defaults", "pandas==1.2"], ["pyarrow"]),
+        (["python=3.8", "pandas"], ["azureml-sdk"], ["pyarrow"]),
+        (["python=3.8", "conda-forge::pandas=1", "pyarrow"], ["azureml-defaults"], []),
+        (["python=3.8"], ["azureml-dataset-runtime"], ["pandas", "pyarrow"]),
+        (["python=3.8"], ["azureml_dataprep[pandas,fuse]>=4", "Pandas"], ["pyarrow"]),
+        (["python=3.8"], ["azureml-dataset-runtime[pandas,fuse]", "pandas", "pyarrow==6"], []),
+        (["python=3.8"], ["azureml-core", "pandas"], []),
+        (["python=3.8"], ["--find-links /w/azureml-dataprep", "six"], []),
+    ],
+)
+def test_what_tables_need_stays(conda: list[str], pip: list[str], added: list[str]) -> None:
+    found = definition(*conda, pip=pip)
+    assert requirements.in_place_of_ours(found) == added
+    assert requirements.pip_lines(found) == [line for line in pip if not line.startswith("azureml")] + added
+    kept = requirements.packages_to_install(found["python"]["condaDependencies"])
+    assert kept[len(kept) - len(added) :] == added
 
 
 @pytest.mark.parametrize(

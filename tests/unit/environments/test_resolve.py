@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlflows.environments import curated
+from mlflows.environments import builds, curated, image
 from mlflows.environments.conda_dependencies import CondaDependencies
 from mlflows.environments.environment import Environment
 from mlflows.environments.resolve import resolve_interpreter
@@ -47,7 +47,7 @@ def test_default_environment_has_nothing_to_install(caplog: pytest.LogCaptureFix
 def test_only_azureml_packages_have_nothing_to_install() -> None:
     environment = Environment("x")
     environment.python.conda_dependencies = CondaDependencies.create(
-        pip_packages=["azureml-core==1.2", "AzureML_Mlflow", "azureml-dataset-runtime[pandas]"], conda_packages=["pip=20", "setuptools"]
+        pip_packages=["azureml-core==1.2", "AzureML_Mlflow", "azureml-defaults"], conda_packages=["pip=20", "setuptools"]
     )
     assert resolve_interpreter(spec_of(environment)) == sys.executable
 
@@ -175,9 +175,19 @@ class TestBadInput:
 
     def test_base_conda_environment(self) -> None:
         environment = Environment("x")
-        environment.python.base_conda_environment = "base"
-        with pytest.raises(UserErrorException, match="python.base_conda_environment is set"):
-            resolve_interpreter(spec_of(environment))
+        environment.python.base_conda_environment = "ours"
+        definition = environment._serialize_to_dict()
+        for asked in (
+            lambda: resolve_interpreter(spec_of(environment)),
+            lambda: builds.ensure(definition),
+            lambda: image.render(definition),
+        ):
+            with pytest.raises(
+                UserErrorException, match=r"base_conda_environment is set to 'ours'.*from_existing_conda_environment\(NAME, 'ours'\)"
+            ):
+                asked()
+        environment.python.user_managed_dependencies = True
+        assert resolve_interpreter(spec_of(environment)) == sys.executable
 
     def test_dockerfile(self) -> None:
         with pytest.raises(

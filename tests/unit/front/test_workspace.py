@@ -162,13 +162,11 @@ class TestAttributes:
         assert (ws.subscription_id, ws.resource_group, ws.location, ws.tags) == ("sub", "group", "westeurope", {"a": "1"})
         assert ws.get_details()["id"] == "/subscriptions/sub/resourceGroups/group/workspaces/team"
 
-    def test_compute_targets_and_datastores(self):
+    def test_compute_targets_and_default_datastore(self):
         ws = Workspace.get("team")
         assert list(ws.compute_targets) == ["local"] and "gpu" not in ws.compute_targets
-        assert list(ws.datastores) == ["workspaceblobstore"] == [ws.get_default_datastore().name]
         ws.set_default_datastore("workspaceblobstore")
-        with pytest.raises(UserErrorException, match="has no datastore 'x'"):
-            ws.set_default_datastore("x")
+        assert ws.get_default_datastore().name == "workspaceblobstore"
 
     def test_what_nothing_can_be_in_yet(self):
         ws = Workspace.get("team")

@@ -25,6 +25,16 @@ from mlflows.job import run as run_module
 from mlflows.job.offline import _OfflineRun
 from mlflows.job.run import Run, _SubmittedRun
 
+DATASET = {
+    "id": "i",
+    "name": None,
+    "version": None,
+    "kind": "File",
+    "description": None,
+    "tags": {},
+    "definition": {"format": 1, "kind": "File", "sources": [], "reading": {}, "partition_format": None, "steps": []},
+}
+"""What is answered of a dataset that is not registered."""
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 
 
@@ -148,9 +158,9 @@ class TestContext:
             run.submit_child(None)
         assert not hasattr(run, "no_such_thing")
         with pytest.raises(
-            AttributeError, match=r"Workspace.get_default_datastore is not available .*: Workspace.get\('ws'\) has it, on the"
+            AttributeError, match=r"Workspace.set_default_datastore is not available .*: Workspace.get\('ws'\) has it, on the"
         ):
-            run.experiment.workspace.get_default_datastore()
+            run.experiment.workspace.set_default_datastore("x")
         with pytest.raises(AttributeError, match=r"Experiment.get_runs .*: Experiment\(Workspace.get\('ws'\), 'my exp'\) has it, on the"):
             run.experiment.get_runs()
 
@@ -499,7 +509,7 @@ class TestMailbox:
             register_model=lambda args: {"name": args["model_name"], "version": 2, "id": f"{args['model_name']}:2"},
             flush=None,
             get_number=3,
-            dataset_by_name={"id": "i", "name": "d", "version": 1},
+            dataset_by_name={**DATASET, "name": "d", "version": 1},
         )
         assert run.get_metrics() == {"loss": [1, 2]}
         assert run.get_status() == run.status == "Finalizing"
@@ -553,7 +563,7 @@ class TestDatasets:
             "other": "/data/other",
         }.items():
             monkeypatch.setenv(name, value)
-        answering(dataset_by_id=lambda args: {"id": args["id"], "name": "t"})
+        answering(dataset_by_id=lambda args: {**DATASET, "id": args["id"], "name": "t"})
         assert run.input_datasets["train"] == "/data/train"
         assert run.input_datasets["table"].id == "id-1"
         assert list(run.input_datasets) == ["train", "table"] and "train" in run.input_datasets and len(run.input_datasets) == 2

@@ -40,7 +40,7 @@ lazy(
         "Environment": "mlflows.environments.environment:Environment",
         "ContainerRegistry": "mlflows.environments.sections:ContainerRegistry",
         "Dataset": _targets.DATASET,
-        "Datastore": "mlflows.data.datastore:Datastore",
+        "Datastore": _targets.DATASTORE,
         "ComputeTarget": "mlflows.compute.targets:ComputeTarget",
         "Keyvault": _targets.KEYVAULT,
         **_targets.IN_JOB_ONLY,

@@ -12,6 +12,8 @@ lazy(
         "DataReferenceConfiguration": "mlflows.config.sections:DataReferenceConfiguration",
         "Data": "mlflows.config.sections:Data",
         "OutputData": "mlflows.config.sections:OutputData",
+        "DataLocation": "mlflows.config.sections:DataLocation",
+        "Dataset": "mlflows.config.sections:RegisteredDataset",
         "AmlComputeConfiguration": "mlflows.config.sections:AmlComputeConfiguration",
         "KubernetesComputeConfiguration": "mlflows.config.sections:KubernetesComputeConfiguration",
         "SparkConfiguration": "mlflows.config.sections:SparkConfiguration",

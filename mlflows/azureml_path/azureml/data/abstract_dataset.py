@@ -1,10 +1,11 @@
 """azureml.data.abstract_dataset."""
 
+from azureml import _targets  # type: ignore[import-not-found]
 from mlflows._lazy import lazy
 
 lazy(
     __name__,
     {
-        "AbstractDataset": "mlflows.data.dataset:AbstractDataset",
+        "AbstractDataset": _targets.DATASETS["AbstractDataset"],
     },
 )

@@ -1,12 +1,13 @@
 """azureml.data.dataset_factory."""
 
+from azureml import _targets  # type: ignore[import-not-found]
 from mlflows._lazy import lazy
 
 lazy(
     __name__,
     {
-        "FileDatasetFactory": "mlflows.data.dataset_factory:FileDatasetFactory",
-        "TabularDatasetFactory": "mlflows.data.dataset_factory:TabularDatasetFactory",
+        "FileDatasetFactory": _targets.FACTORIES["FileDatasetFactory"],
+        "TabularDatasetFactory": _targets.FACTORIES["TabularDatasetFactory"],
         "DataType": "mlflows.data.data_type:DataType",
     },
 )

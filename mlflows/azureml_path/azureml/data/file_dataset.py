@@ -1,10 +1,11 @@
 """azureml.data.file_dataset."""
 
+from azureml import _targets  # type: ignore[import-not-found]
 from mlflows._lazy import lazy
 
 lazy(
     __name__,
     {
-        "FileDataset": "mlflows.data.dataset:FileDataset",
+        "FileDataset": _targets.DATASETS["FileDataset"],
     },
 )

@@ -1,10 +1,11 @@
 """azureml.data.tabular_dataset."""
 
+from azureml import _targets  # type: ignore[import-not-found]
 from mlflows._lazy import lazy
 
 lazy(
     __name__,
     {
-        "TabularDataset": "mlflows.data.dataset:TabularDataset",
+        "TabularDataset": _targets.DATASETS["TabularDataset"],
     },
 )
