@@ -325,8 +325,7 @@ class Experiment:
             spec = spec.replace(snapshot=taken, properties={**spec.properties, "ContentSnapshotId": taken})
         spec = spec.replace(properties={**spec.properties, **git.properties(spec.source_directory)})
         with Handoff(spec, run_id, servers) as handoff:
-            # Prefect makes its flow run while MLflow makes its run
-            ref = self._made(spec, run_id)
+            ref = handoff.history() or self._made(spec, run_id)
             try:
                 flow_run_id = handoff.go()
             except Exception as error:
@@ -341,7 +340,8 @@ class Experiment:
             raise UserErrorException(f"run_id: there is a run {run_id!r} already. Choose another id, or leave it out.")
 
     def _made(self, spec: JobSpec, run_id: str) -> RunRef:
-        ref = runs.create_script_run(self._tracking(), spec, run_id)
+        # looked for first: whoever was to make it may have done so and died
+        ref = runs.open_run(self._tracking(), spec, run_id)
         runs.remember(settings.job_folder(run_id), ref)
         return ref
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from mlflows import settings
 from mlflows.exceptions import ExperimentExecutionException
+from mlflows.history.runs import RunRef
 from mlflows.settings import Servers
 from mlflows.spec import JobSpec
 
@@ -30,8 +31,8 @@ RESTART_SECONDS = 20.0
 class Handoff:
     """One run on its way to who runs it, in two steps, so that two servers work at once.
 
-    Made, it has asked for the Prefect flow run; the caller makes the MLflow run meanwhile, and then says ``go``. Closed before that
-    (as a context manager: left by an exception), nothing starts and the flow run is taken back.
+    Made, it has asked for the Prefect flow run and the MLflow run; ``go`` lets it start. Closed before that (as a context manager: left
+    by an exception), nothing starts and what was made is taken back.
 
     Raises:
         ExperimentExecutionException: nobody takes it; the message says why.
@@ -52,6 +53,14 @@ class Handoff:
     def _ask(self, request: Mapping[str, Any], servers: Servers) -> None:
         self._run_id, self._request = request["run_id"], request
         self._peer = _runner(request) or _driver(request, servers)
+
+    def history(self) -> RunRef | None:
+        """The MLflow run that the other side has made; None: the caller tries to, and meets what is wrong."""
+        try:
+            made = self._peer.history()
+        except OSError:
+            return None
+        return RunRef(**made) if made else None
 
     def go(self) -> str:
         """Let it start.
@@ -112,6 +121,8 @@ class _Peer(Protocol):
     name: str
     log: Path
 
+    def history(self) -> dict[str, Any] | None: ...
+
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]: ...
 
     def close(self) -> None: ...
@@ -126,6 +137,9 @@ class _Runner:
         self._connection = connection
         self._answers = connection.makefile("rb")
         self.log = settings.services_dir() / "runner.log"
+
+    def history(self) -> dict[str, Any] | None:
+        return self.ask({"op": "history"}).get("run")
 
     def tell(self, request: Mapping[str, Any]) -> None:
         self._connection.sendall(json.dumps(request).encode() + b"\n")
@@ -147,6 +161,9 @@ class _Driver:
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
         self.log = log
+
+    def history(self) -> None:
+        """It takes seconds to start, and would make the MLflow run no sooner than the submitter."""
 
     def tell(self, request: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None

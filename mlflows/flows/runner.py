@@ -19,12 +19,13 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from prefect.client.schemas.actions import DeploymentFlowRunCreate
+from prefect.client.schemas.actions import FlowRunCreate
 from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, StateType
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.exceptions import Abort, ObjectNotFound
@@ -44,8 +45,14 @@ from mlflows.flows.client import shared_client
 from mlflows.flows.guard import TAKEN
 from mlflows.flows.record import own_folder
 from mlflows.flows.script_run import script_run
+from mlflows.history import closing, runs
+from mlflows.history.closing import Outcome
+from mlflows.history.runs import RunRef
+from mlflows.history.tracking import Tracking
+from mlflows.spec import JobSpec
 
 DEPLOYMENT = "local"
+TAGS = ["mlflows"]
 POLL_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30
 MOST_TRIES = 5
@@ -56,12 +63,19 @@ SCHEDULED, CANCELLING = "prefect.flow-run.Scheduled", "prefect.flow-run.Cancelli
 logger = logging.getLogger("mlflows.runner")
 
 
+class _Wanted(NamedTuple):
+    """What a submitter has asked for and is being made. ``history`` is None for a run that is adopted, and gives None on failure."""
+
+    flow_run: asyncio.Task[FlowRun]
+    history: asyncio.Task[RunRef | None] | None = None
+
+
 class Runner:
     """Runs the flow runs of one deployment in this process."""
 
     def __init__(self) -> None:
         self._running: dict[UUID, asyncio.Task[None]] = {}
-        self._deployment = UUID(int=0)
+        self._deployment = self._flow = UUID(int=0)
         self._servers = {name: os.environ[name.upper()].rstrip("/") for name in ("prefect_api_url", "mlflow_tracking_uri")}
 
     async def serve(self) -> None:
@@ -70,6 +84,7 @@ class Runner:
         await _server_is_up()
         async with shared_client() as self._client:
             self._deployment = await self._deploy()
+            self._flow = (await self._client.read_deployment(self._deployment)).flow_id
             await self._adopt()
             server = await asyncio.start_unix_server(self._connection, path=_socket_path(), limit=64 << 20)
             logger.info("Ready: deployment %s/%s", script_run.name, _deployment())
@@ -78,7 +93,7 @@ class Runner:
 
     async def _deploy(self) -> UUID:
         deployment = await script_run.ato_deployment(
-            name=_deployment(), description="Runs on this machine, by the resident runner that `mlflows up` starts.", tags=["mlflows"]
+            name=_deployment(), description="Runs on this machine, by the resident runner that `mlflows up` starts.", tags=TAGS
         )
         return await deployment.aapply()
 
@@ -91,31 +106,40 @@ class Runner:
             logger.warning("The types of blocks are not registered: %r", error)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One submitter: ``hello``, ``submit``, then ``go``, which alone starts something."""
-        flow_run: asyncio.Task[FlowRun] | None = None
+        """One submitter: ``hello``, ``submit``, ``history``, then ``go``, which alone starts something."""
+        wanted: _Wanted | None = None
         try:
             while line := await reader.readline():
                 request = json.loads(line)
                 if request["op"] in ("submit", "adopt"):
-                    flow_run = asyncio.create_task(self._create(request) if request["op"] == "submit" else self._left(request))
+                    wanted = self._wanted(request)
                     continue
-                writer.write(json.dumps(await self._answer(request, flow_run)).encode() + b"\n")
+                writer.write(json.dumps(await self._answer(request, wanted)).encode() + b"\n")
                 await writer.drain()
-                flow_run = None if request["op"] == "go" else flow_run
+                wanted = None if request["op"] == "go" else wanted
         except (ConnectionError, ValueError) as error:
             logger.warning("A submitter's connection broke: %r", error)
         finally:
             writer.close()
-            if flow_run is not None:
-                await self._take_back(flow_run)
+            if wanted is not None:
+                await self._take_back(wanted)
 
-    async def _answer(self, request: dict[str, Any], flow_run: asyncio.Task[FlowRun] | None) -> dict[str, Any]:
+    def _wanted(self, request: dict[str, Any]) -> _Wanted:
+        """Prefect makes its flow run while MLflow makes its run."""
+        if request["op"] == "adopt":
+            return _Wanted(asyncio.create_task(self._left(request)))
+        return _Wanted(asyncio.create_task(self._create(request)), asyncio.create_task(asyncio.to_thread(self._in_history, request)))
+
+    async def _answer(self, request: dict[str, Any], wanted: _Wanted | None) -> dict[str, Any]:
         if request["op"] == "hello":
             return {"ok": request["servers"] == self._servers}
-        if request["op"] != "go" or flow_run is None:
+        if request["op"] == "history" and wanted is not None and wanted.history is not None:
+            ref = await wanted.history
+            return {"run": asdict(ref) if ref else None}
+        if request["op"] != "go" or wanted is None:
             return {"error": f"unexpected request {request['op']!r}"}
         try:
-            made = await flow_run
+            made = await wanted.flow_run
         except Exception as error:
             logger.exception("A flow run was not made")
             return {"error": f"{os.environ['PREFECT_API_URL']}: {type(error).__name__}: {error}"}
@@ -124,19 +148,40 @@ class Runner:
 
     async def _create(self, request: dict[str, Any]) -> FlowRun:
         run_id, spec = request["run_id"], request["spec"]
-        wish = DeploymentFlowRunCreate(
+        # not by way of its deployment: the server would look at that, and would have to be told the flow's version and policy afterwards
+        wish = FlowRunCreate(
+            flow_id=self._flow,
+            flow_version=script_run.version,
+            deployment_id=self._deployment,
             parameters={"job": spec, "run_id": run_id},
             state=to_state_create(Pending()),
             name=run_id,
-            tags=[spec["experiment"]],
+            tags=[*TAGS, spec["experiment"]],
+            empirical_policy=FlowRunPolicy(retries=script_run.retries, retry_delay=0),
             idempotency_key=run_id,
-            enforce_parameter_schema=False,  # checked when it was made; by the server it costs a third of its work for a run
         )
-        body = wish.model_dump(mode="json", exclude_unset=True)
-        made = await self._client.request("POST", "/deployments/{id}/create_flow_run", path_params={"id": self._deployment}, json=body)
+        made = await self._client.request("POST", "/flow_runs/", json=wish.model_dump(mode="json", exclude_unset=True))
         flow_run = FlowRun.model_validate(made.json())
         steering.of(str(flow_run.id)).environment = request["environment"]
         return flow_run
+
+    def _in_history(self, request: dict[str, Any]) -> RunRef | None:
+        """The MLflow run of a run that is being submitted; None if it could not be made: the submitter tries that itself, and tells why."""
+        folder = settings.job_folder(request["run_id"])
+        try:
+            ref = runs.remembered(folder)  # if the submitter comes for the second time
+            if ref is None:
+                spec = JobSpec.from_dict(request["spec"])
+                ref = runs.create_script_run(self._tracking(), spec, request["run_id"], environment=request["environment"])
+                runs.remember(folder, ref)
+        except Exception as error:
+            logger.warning("No MLflow run made for %s: %r", request["run_id"], error)
+            return None
+        return ref
+
+    def _tracking(self) -> Tracking:
+        """A new one knows nothing: experiments are renamed, and a submitter may have ended its run."""
+        return Tracking(self._servers["mlflow_tracking_uri"])
 
     async def _left(self, request: dict[str, Any]) -> FlowRun:
         """The flow run of a run that lost its flow; a new one if Prefect has lost it, too."""
@@ -145,10 +190,14 @@ class Runner:
         except ObjectNotFound:
             return await self._create(request)
 
-    async def _take_back(self, flow_run: asyncio.Task[FlowRun]) -> None:
+    async def _take_back(self, wanted: _Wanted) -> None:
         """The submitter left before it said go: what it asked for must not stay Pending."""
         with contextlib.suppress(Exception):
-            made = await flow_run
+            ref = await wanted.history if wanted.history is not None else None
+            if ref is not None:
+                await asyncio.to_thread(closing.close, self._tracking(), ref, Outcome("Canceled"))
+        with contextlib.suppress(Exception):
+            made = await wanted.flow_run
             if made.state_type == StateType.PENDING:
                 await self._client.delete_flow_run(made.id)
             steering.forget(str(made.id))
@@ -173,10 +222,12 @@ class Runner:
     async def _run(self, flow_run: FlowRun) -> None:
         # without its deployment's id the engine does not start an observer for it, which costs 110 ms
         own = flow_run.model_copy(update={"deployment_id": None})
+        new = flow_run.run_count == 0 and flow_run.flow_version == script_run.version
         state: Any = flow_run.state
         try:
             if state is None or not state.is_cancelling():
-                state = await run_flow_async(script_run, flow_run=own, parameters=dict(flow_run.parameters), return_type="state")
+                with self._client.beginning(own, flow_run.deployment_id) if new else contextlib.nullcontext():
+                    state = await run_flow_async(script_run, flow_run=own, parameters=dict(flow_run.parameters), return_type="state")
         except Abort as error:
             logger.info("Flow run %s not started: %s", flow_run.name, error)
             state = (await self._client.read_flow_run(flow_run.id)).state

@@ -53,9 +53,12 @@ def open_run(tracking: Tracking, spec: JobSpec, run_id: str, flow_run_id: str | 
     return create_script_run(tracking, spec, run_id, flow_run_id)
 
 
-def create_script_run(tracking: Tracking, spec: JobSpec, run_id: str, flow_run_id: str | None = None) -> RunRef:
-    """Make the MLflow run of a JobSpec. Its status is NotStarted; its params come with the first batch of the collector."""
-    tags = {**_spec_tags(spec), **({names.FLOW_RUN_ID: flow_run_id} if flow_run_id else {})}
+def create_script_run(
+    tracking: Tracking, spec: JobSpec, run_id: str, flow_run_id: str | None = None, environment: Mapping[str, str] = os.environ
+) -> RunRef:
+    """Make the MLflow run of a JobSpec, for the person whose environment it is. Its status is NotStarted; its params come with the first
+    batch of the collector."""
+    tags = {**_spec_tags(spec), names.USER: user(environment), **({names.FLOW_RUN_ID: flow_run_id} if flow_run_id else {})}
     parent = find_run(tracking, spec.parent_run_id) if spec.parent_run_id else None
     return create(tracking, spec.experiment, run_id, spec.display_name, tags, parent.run_id if parent else None)
 
@@ -80,11 +83,11 @@ def create(
         parent: MLflow id of the parent run.
         run_status: its first status, NotStarted or Running.
     """
-    own = {names.RUN_ID: run_id, names.STATUS: run_status, names.EXPERIMENT: experiment, names.USER: user()}
+    own = {names.RUN_ID: run_id, names.STATUS: run_status, names.EXPERIMENT: experiment}
     if parent:
         own[names.PARENT_RUN_ID] = parent
     experiment_id = tracking.experiment_id(experiment)
-    made = tracking.create_run(experiment_id, name or run_id, {**tags, **own}, int(time.time() * 1000))
+    made = tracking.create_run(experiment_id, name or run_id, {names.USER: user(), **tags, **own}, int(time.time() * 1000))
     status.remember_status(tracking, made.run_id, run_status)
     return RunRef(run_id, made.run_id, experiment_id, experiment, made.artifact_uri)
 
@@ -186,13 +189,16 @@ def params_of(spec: JobSpec) -> dict[str, str]:
     return {name: value for name, value in params.items() if not looks_secret(name)}
 
 
-def user() -> str:
-    """Name of the person; in a container without a passwd entry the number of the user."""
-    import getpass  # brings termios; a few ms
+def user(environment: Mapping[str, str] = os.environ) -> str:
+    """Name of the person, found as getpass does; in a container without a passwd entry the number of the user."""
+    named = [environment[name] for name in ("LOGNAME", "USER", "LNAME", "USERNAME") if environment.get(name)]
+    if named:
+        return named[0]
+    import pwd
 
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())
 
 

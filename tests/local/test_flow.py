@@ -144,14 +144,17 @@ def test_wrong_parameters_fail_the_flow_run_with_a_reason(services: Services, pr
 
 def test_a_submitter_that_leaves_before_go_leaves_nothing(services: Services, prefect: RestClient, tmp_path: Path) -> None:
     from mlflows.flows.handoff import Handoff
+    from mlflows.history.tracking import Tracking
     from mlflows.spec import JobSpec
 
     servers = settings.Servers(
         settings.services_record()["prefect"]["url"] + "/api", settings.services_record()["mlflow"]["url"], "", "", True
     )
-    with Handoff(JobSpec(str(tmp_path), script="train.py"), "leaver_1_00000000", servers):
-        pass
-    time.sleep(0.5)
+    with Handoff(JobSpec(str(tmp_path), script="train.py"), "leaver_1_00000000", servers) as handoff:
+        made = handoff.history()
+    assert made is not None
+    tracking = Tracking(servers.mlflow_tracking_uri)
+    until(lambda: tracking.get_run(made.mlflow_run_id).status == "KILLED")
     until(lambda: prefect.post("/flow_runs/filter", {"flow_runs": {"name": {"any_": ["leaver_1_00000000"]}}}) == [])
 
 

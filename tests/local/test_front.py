@@ -148,6 +148,14 @@ class TestSubmit:
         run = Experiment(ws, "submitted").submit(ScriptRunConfig(source, script="train.py", compute_target=target))
         assert run.wait_for_completion()["target"] == "gpu-cluster"
 
+    def test_a_run_whose_runner_died_before_it_told_that_history_is_made(self, ws, source, monkeypatch):
+        made = experiment_module.Handoff.history
+        monkeypatch.setattr(experiment_module.Handoff, "history", lambda handoff: made(handoff) and None)
+        experiment = Experiment(ws, "told nobody")
+        run = experiment.submit(ScriptRunConfig(source, script="train.py"))
+        assert run.wait_for_completion()["status"] == "Completed"
+        assert [found.id for found in experiment.get_runs()] == [run.id]
+
     def test_a_run_nobody_takes_is_failed(self, ws, source, monkeypatch):
         class Nobody(experiment_module.Handoff):
             def go(self):
