@@ -41,7 +41,7 @@ def test_the_whole_way(env: Command, services: Services, tmp_path: Path) -> None
     assert json.loads(env("register", "-d", "way", "--json")) == {"name": name, "version": "1"}, "it has not changed"
 
     rendered = env("render", "-n", name)
-    assert str(wheel) in rendered and "uv pip install" in rendered
+    assert str(wheel) in rendered and " pip install" in rendered
     shown = of_list(env, name)
     assert (shown["version"], shown["kind"], shown["packages"]) == ("1", "registered", False)
     built = json.loads(env("build", "-n", name, "--json").partition("{")[2].join(["{", ""]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
 import time
 import uuid
@@ -202,6 +203,42 @@ class TestServerAway:
         ended(run, "Canceled")
         assert time.monotonic() - began < 15
         assert not os.path.exists(settings.job_folder(run.id) / layout.STATUS_FILE)
+
+
+class TestRunnerKilled:
+    def test_in_mid_run(self, ws: Workspace, store: S3Datastore, s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
+        put(s3_server, bucket, {"d/a": b"still here"})
+        files = Dataset.File.from_files((store, "d")).as_named_input("d").as_mount()
+        output = OutputFileDatasetConfig("result", (store, "out/{run-id}")).as_upload().register_on_complete("result")
+        script = "import time\ntime.sleep(5)\nopen(sys.argv[2] + '/r', 'w').write(open(sys.argv[1] + '/a').read())\n"
+        run = submit(ws, tmp_path / "code", script, [files, output])
+        until_running(run)
+        kill_runner()
+        ended(run)
+        assert body(s3_server, bucket, f"out/{run.id}/r") == b"still here"
+        assert Dataset.get_by_name(ws, "result").version == 1
+        assert [each["dataset"]["name"] for each in run.get_details()["outputDatasets"]] == ["result"]
+        assert not (settings.job_folder(run.id) / layout.INPUTS).exists()
+
+    def test_while_outputs_are_sent(self, ws: Workspace, store: S3Datastore, s3_server: S3Server, bucket: str, tmp_path: Path) -> None:
+        output = OutputFileDatasetConfig("result", (store, "out")).as_upload().register_on_complete("sent")
+        script = "for n in range(400):\n    open(sys.argv[1] + '/%03d' % n, 'wb').write(os.urandom(1 << 20))\n"
+        run = submit(ws, tmp_path / "code", script, [output])
+        deadline = time.monotonic() + 120
+        while not s3_server.objects(bucket, "out/"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        kill_runner()
+        ended(run)
+        assert set(s3_server.objects(bucket, "out/").values()) == {1 << 20} and len(s3_server.objects(bucket, "out/")) == 400
+        assert Dataset.get_by_name(ws, "sent").version == 1
+
+
+def kill_runner() -> None:
+    """SIGKILL; its guard starts another."""
+    guard = settings.services_record()["runner"]["pid"]
+    [runner] = Path(f"/proc/{guard}/task/{guard}/children").read_text().split()
+    os.kill(int(runner), signal.SIGKILL)
 
 
 def until_running(run: object) -> None:
