@@ -1,6 +1,6 @@
 """Puts the data of this example where a team would have them: a bucket for the images, a table of labels, both registered.
 
-The bucket's address and keys come from the environment: S3_ENDPOINT (none: AWS), S3_BUCKET, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.
+The bucket's address and keys come from the environment: S3_ENDPOINT (none: AWS), S3_BUCKET, S3_KEY_ID, S3_SECRET_KEY.
 """
 
 import csv
@@ -17,8 +17,8 @@ bucket = Datastore.register_s3(
     "digits_bucket",
     os.environ["S3_BUCKET"],
     endpoint=os.environ.get("S3_ENDPOINT"),
-    access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
-    secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+    access_key_id=os.environ["S3_KEY_ID"],
+    secret_access_key=os.environ["S3_SECRET_KEY"],
     overwrite=True,
 )
 

@@ -194,14 +194,17 @@ def prepare(launch: Launch) -> None:
 
 def _show(path: Path, target: str) -> None:
     """Let a folder be seen at another path, too; what an ended run has left there gives way."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink() and (not path.exists() or os.readlink(path) == target):
-        path.unlink()
-    elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-        path.rmdir()
-    if os.path.lexists(path):
-        raise UserErrorException(f"path_on_compute: {path} is there already on this machine. Remove it, or give another path.")
-    path.symlink_to(target, target_is_directory=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink() and (not path.exists() or os.readlink(path) == target):
+            path.unlink()
+        elif path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            path.rmdir()
+        path.symlink_to(target, target_is_directory=True)
+    except OSError as error:
+        raise UserErrorException(
+            f"path_on_compute: {path} cannot be made ({error.strerror}). Remove what is there, or give another path."
+        ) from error
 
 
 def _spawn_supervisor(folder: Path, attempt: int, environment: Mapping[str, str]) -> None:

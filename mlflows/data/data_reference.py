@@ -56,6 +56,7 @@ class DataReference:
                 raise UserErrorException(f"{field}: expected a path, got {value!r}.")
         if not isinstance(overwrite, bool):
             raise UserErrorException(f"overwrite: expected True or False, got {overwrite!r}.")
+        _refuse_pattern(path_on_datastore)
         self.datastore = datastore
         self.data_reference_name = _checked_name(data_reference_name) or _name_for(datastore, path_on_datastore)
         self.path_on_datastore = path_on_datastore
@@ -130,7 +131,8 @@ def reference_input(datastore: Any, path: Any, mode: Any, path_on_compute: Any, 
     """A path in a datastore as an input of a JobSpec.
 
     Raises:
-        UserErrorException: no datastore, a bad mode, or a path that leads out of the datastore; the message names the field.
+        UserErrorException: no datastore, a bad mode, or a path that leads out of the datastore or has a pattern; the message names the
+            field.
     """
     if not isinstance(datastore, str) or not datastore:
         raise UserErrorException(f"datastore_name: expected the name of a datastore, got {datastore!r}.")
@@ -141,6 +143,7 @@ def reference_input(datastore: Any, path: Any, mode: Any, path_on_compute: Any, 
             raise UserErrorException(f"{field}: expected a path, got {value!r}.")
     if not isinstance(overwrite, bool):
         raise UserErrorException(f"overwrite: expected True or False, got {overwrite!r}.")
+    _refuse_pattern(path)
     return {
         "kind": "reference",
         "mode": mode,
@@ -161,6 +164,14 @@ def _checked_name(name: str | None) -> str | None:
     if name is not None and (not isinstance(name, str) or not re.fullmatch(r"\w+", name, re.ASCII)):
         raise UserErrorException(f"data_reference_name: {name!r} is not the name of a variable. Use letters, digits and underscores.")
     return name
+
+
+def _refuse_pattern(path: str | None) -> None:
+    if path is not None and globs.has_pattern(path):
+        raise UserErrorException(
+            f"path_on_datastore: {path!r} has a pattern, and a reference is one file or folder. Give its path, or a dataset: "
+            "Dataset.File.from_files((datastore, pattern)) takes patterns."
+        )
 
 
 def _name_for(datastore: HasDatastoreName, path: str | None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from mlflows.data import partial
-from mlflows.data.store import Item, Tick, changed, disk_error, gone, local_path, stays_inside
+from mlflows.data.store import Item, Tick, changed, checked_path, disk_error, gone, local_path, readable_size, stays_inside
 from mlflows.exceptions import UserErrorException
 
 COPIERS = 8
@@ -82,17 +82,47 @@ class LocalStore:
     def put(self, source: str, path: str, tick: Tick) -> None:
         """Under another name first."""
         target = local_path(self._root, path)
-        folder = os.path.dirname(target)
-        if not stays_inside(self._root, folder):
-            raise UserErrorException(f"{path!r} would be written through a link that leads out of {self.place}. Remove the link.")
+        readable_size(source)
+        self.below(path.rpartition("/")[0], make=True)
         try:
-            os.makedirs(folder, exist_ok=True)
             self._copy(source, target, _item(path, os.stat(source)), tick)
         except OSError as error:
             raise disk_error(error, target) from error
 
+    def below(self, path: str, make: bool = False) -> str:
+        """Where a folder of this store is on this machine; ``make``: if it is not there, it is made.
+
+        Raises:
+            UserErrorException: the path leads out, or through a link that does; a file is there, or where a folder on the way to it would
+                be; it cannot be made.
+        """
+        inner = checked_path("path", path, self.place)
+        folder = local_path(self._root, inner) if inner else self._root
+        if not stays_inside(self._root, folder):
+            raise UserErrorException(f"path: {path!r} leads through a link out of {self.place}. Remove the link, or give another path.")
+        try:
+            if make:
+                os.makedirs(folder, exist_ok=True)
+            if os.path.lexists(folder) and not os.path.isdir(folder):
+                raise FileExistsError
+            os.stat(folder)
+        except FileNotFoundError:
+            pass  # and is not wanted
+        except (FileExistsError, NotADirectoryError):
+            raise UserErrorException(
+                f"path: {path!r} in {self.place} is or leads through a file, and a folder is needed. Remove it, or give another path."
+            ) from None
+        except OSError as error:
+            raise disk_error(error, folder) from error
+        return folder
+
     def _copy(self, source: str, target: str, item: Item, tick: Tick) -> None:
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise UserErrorException(f"{source} cannot be read: {error.strerror}.") from error
         try:
             with partial.writing(target) as output:
                 size = copied(descriptor, output, tick)

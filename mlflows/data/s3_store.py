@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mlflows.data import partial
 from mlflows.data.partial import Partial
-from mlflows.data.store import Changed, Item, Tick, changed, disk_error, gone, patience
+from mlflows.data.store import Changed, Item, Tick, changed, disk_error, gone, patience, readable_size
 from mlflows.exceptions import AuthenticationException, AzureMLException, ServiceException, UserErrorException
 
 PART_BYTES = 8 << 20
@@ -23,10 +23,25 @@ FILES = 32
 """Small objects under way at once."""
 MOST_PARTS = 9000
 """S3 takes 10,000."""
+LONGEST_MESSAGE = 300
+"""Characters of what a server says."""
 REQUEST_SECONDS = 120
 """For one request with its answer's body."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_PASSING = (
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "OperationAborted",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "XAmzContentSHA256Mismatch",
+)
+"""What S3 answers with 4xx although the same request may be taken a little later."""
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "AccessDenied", "InvalidClientTokenId")
 
 T = TypeVar("T")
@@ -94,7 +109,7 @@ class S3Store:
         """In parts, if it is large. S3 shows an object when all of it is there."""
         obstore = _obstore()
 
-        size = _readable_size(source)
+        size = readable_size(source)
         if size <= PART_BYTES:
             data = b"".join(_read(source, tick, PART_BYTES))
             self._ask(lambda: obstore.put(self._store(), path, data, use_multipart=False), path)
@@ -268,10 +283,9 @@ class S3Store:
         )
 
     def _explained(self, error: BaseException, path: str) -> AzureMLException:
-        """Nothing of the server's own text but its code: it may repeat a key."""
+        """Of the server's own text its code and message, without a key that it may repeat."""
         text, kind = str(error), type(error).__name__
-        found = re.search(r"<Code>(\w+)</Code>", text)
-        code = found.group(1) if found else ""
+        code, status = _code(text), _status(text)
         if code == "NoSuchBucket" or "NoSuchBucket" in text:
             return UserErrorException(f"There is no {self.place}. Make it, or register the datastore with the right bucket and endpoint.")
         if isinstance(error, PermissionError) or kind in ("PermissionDeniedError", "UnauthenticatedError") or code in _REFUSED:
@@ -286,12 +300,20 @@ class S3Store:
                 f"A path in {self.place}{_named(path)} has an empty part, '.', '..' or a control character. Rename the object, or give a "
                 "folder without it."
             )
-        answered = re.search(r"\b([45]\d\d) [A-Z]", text)
-        said = code or (f"HTTP {answered.group(1)}" if answered else "no answer")
+        said = code or (f"HTTP {status}" if status else "no answer")
+        if not _may_pass(error):
+            message = self._hidden(_between("Message", text))
+            return UserErrorException(f"{self.place}{_named(path)}: the server refused it, {said}{message and f' ({message})'}.")
         return ServiceException(
             f"{self.place}{_named(path)}: {said}, for {self._patience:.0f} s. Is the server up, and the endpoint right? "
             "What has been transferred is kept: run this again to go on."
         )
+
+    def _hidden(self, message: str) -> str:
+        its = self._settings
+        for secret in filter(None, (its.secret_access_key, its.session_token, its.access_key_id)):
+            message = message.replace(secret, "***")
+        return message[:LONGEST_MESSAGE].rstrip(".")
 
 
 def _obstore() -> Any:
@@ -335,15 +357,6 @@ def _read(source: str, tick: Tick, part: int) -> Iterator[bytes]:
             raise ServiceException(f"{source} was written to while it was uploaded. Upload it when it is finished.")
 
 
-def _readable_size(source: str) -> int:
-    """Found out first: from within an upload, the error would look like one of the server."""
-    try:
-        with open(source, "rb") as handle:
-            return os.fstat(handle.fileno()).st_size
-    except OSError as error:
-        raise UserErrorException(f"{source} cannot be read: {error.strerror}.") from error
-
-
 def _digest(descriptor: int) -> str:
     digest, at = hashlib.md5(usedforsecurity=False), 0
     while data := os.pread(descriptor, 1 << 20, at):
@@ -356,7 +369,25 @@ def _may_pass(error: BaseException) -> bool:
     if type(error).__name__ not in ("GenericError", "BaseError", "JoinError"):
         return False
     text = str(error)
-    return not any(code in text for code in ("NoSuchBucket", *_REFUSED)) and "arsing Path" not in text
+    code, status = _code(text), _status(text)
+    if code in _PASSING:
+        return True
+    return code not in ("NoSuchBucket", *_REFUSED) and "arsing Path" not in text and (status not in range(400, 500) or status in (408, 429))
+
+
+def _code(text: str) -> str:
+    return _between("Code", text)
+
+
+def _between(tag: str, text: str) -> str:
+    """Of the server's answer; what it does not say is empty."""
+    found = re.search(rf"<{tag}>([^<]*)</{tag}>", text)
+    return found.group(1) if found else ""
+
+
+def _status(text: str) -> int:
+    found = re.search(r"status code: ([345]\d\d)\b", text)
+    return int(found.group(1)) if found else 0
 
 
 def _damaged(item: Item, place: str) -> ServiceException:

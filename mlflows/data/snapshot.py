@@ -67,6 +67,11 @@ def store_of(workspace: str) -> Path:
     return settings.workspace_dir(workspace) / "datastores" / "workspaceblobstore" / ".mlflows" / "snapshots"
 
 
+def is_here(identifier: str, workspace: str) -> bool:
+    """Whether this machine has a snapshot."""
+    return os.path.exists(_manifest_path(store_of(workspace), identifier))
+
+
 def take(source: Path, store: Path, *, progress: Progress | None = None) -> Snapshot:
     """Store a source directory.
 

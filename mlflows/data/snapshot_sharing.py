@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlflows.data import snapshot, transfer, view
+from mlflows.data import snapshot, transfer, view, workspace_file
 from mlflows.data.datastore import Datastore
 from mlflows.data.datastore_kinds import DEFAULT_NAME
 from mlflows.data.definition import DataFile
@@ -20,6 +20,11 @@ from mlflows.data.store import OWN_FOLDER, Item, Store
 from mlflows.exceptions import SnapshotException
 
 PREFIX = f"{OWN_FOLDER}/snapshots"
+
+
+def is_wanted(workspace: Any) -> bool:
+    """Whether the workspace has another default datastore than this machine's own."""
+    return bool(workspace_file.read(workspace.name).get("default_datastore", DEFAULT_NAME) != DEFAULT_NAME)
 
 
 def push(workspace: Any, identifier: str) -> int:
@@ -36,7 +41,7 @@ def push(workspace: Any, identifier: str) -> int:
         return 0
     text = (local / snapshot.manifest(identifier)).read_bytes()
     pairs = [(str(local / path), f"{PREFIX}/{path}") for path in sorted(snapshot.blobs(identifier, text))]
-    there = transfer.there(store, [path for _, path in pairs], f"{PREFIX}/blobs")
+    there = transfer.found(store, [path for _, path in pairs])
     missing = [pair for pair in pairs if pair[1] not in there]
     transfer.upload(store, missing, f"{PREFIX}/blobs", True, show_progress=False)
     store.put(str(local / snapshot.manifest(identifier)), last, lambda size: None)
@@ -59,12 +64,12 @@ def pull(workspace: Any, identifier: str) -> None:
     with _incoming(local) as folder:
         text = _fetched(store, found, folder / "manifest").read_bytes()
         missing = {path: content for path, content in snapshot.blobs(identifier, text).items() if not (local / path).exists()}
-        items = [store.item(f"{PREFIX}/{path}") for path in missing]
-        if None in items:
+        items = transfer.found(store, [f"{PREFIX}/{path}" for path in missing])
+        if len(items) < len(missing):
             raise SnapshotException(
                 f"The snapshot {identifier} in {store.place} is not whole. Submit the run again from where its code is."
             )
-        view.fill([DataFile(item.path, store, item, {}) for item in items if item], str(folder / "files"), True, lambda size: None)
+        view.fill([DataFile(path, store, item, {}) for path, item in items.items()], str(folder / "files"), True, lambda size: None)
         for path, content in missing.items():
             _keep(folder / "files" / PREFIX / path, local / path, content)
         _keep(folder / "manifest", manifest, identifier)

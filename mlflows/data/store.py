@@ -202,6 +202,19 @@ def disk_error(error: OSError, target: str) -> AzureMLException:
     return UserErrorException(f"{target} cannot be written: {error.strerror}.")
 
 
+def readable_size(source: str) -> int:
+    """Bytes of a file that is to be put into a store. Found out first: from within, the error would look like one of the store.
+
+    Raises:
+        UserErrorException: it cannot be read.
+    """
+    try:
+        with open(source, "rb") as handle:
+            return os.fstat(handle.fileno()).st_size
+    except OSError as error:
+        raise UserErrorException(f"{source} cannot be read: {error.strerror}.") from error
+
+
 def changed(item: Item, place: str) -> Changed:
     """The error for a file that is not the one that was listed."""
     return Changed(_CHANGED.format(item.path, place))

@@ -82,7 +82,7 @@ def download(store: Store, items: Sequence[Item], root: str, overwrite: bool, sh
         store.fetch(*pair, progress.tick)
         progress.file(pair[0].path)
 
-    _all(fetch, chosen, store.parallel)
+    in_parallel(fetch, chosen, store.parallel)
     progress.end()
 
 
@@ -100,7 +100,7 @@ def upload(store: Store, pairs: Sequence[tuple[str, str]], folder: str, overwrit
         store.put(*pair, progress.tick)
         progress.file(pair[0])
 
-    _all(put, chosen, store.parallel)
+    in_parallel(put, chosen, store.parallel)
     progress.end()
 
 
@@ -114,10 +114,12 @@ def human(size: int) -> str:
     return f"{value:,.2f} GB"
 
 
-def _all(work: Callable[[Any], None], pairs: Sequence[Any], parallel: int) -> None:
-    """The first error ends it; what has not begun does not begin."""
+def in_parallel(work: Callable[[Any], None], pairs: Sequence[Any], parallel: int) -> None:
+    """Do the work for each, in so many threads. The first error ends it; what has not begun does not begin."""
     from concurrent.futures import ThreadPoolExecutor  # not needed to submit a run, and slow to import
 
+    if not pairs:
+        return
     pool = ThreadPoolExecutor(min(parallel, len(pairs)))
     try:
         for _ in pool.map(work, pairs):
@@ -166,5 +168,22 @@ def _check_room(root: str, size: int) -> None:
 def there(store: Store, paths: Sequence[str], folder: str) -> set[str]:
     """Those of some paths that are in a store; ``folder`` is one that all of them are below."""
     if len(paths) <= FEW:
-        return {path for path in paths if store.item(path) is not None}
-    return {item.path for item in store.items(f"{folder}/" if folder else "")}
+        return set(found(store, paths))
+    wanted = set(paths)
+    return {item.path for item in store.items(f"{folder}/" if folder else "") if item.path in wanted}
+
+
+def found(store: Store, paths: Sequence[str]) -> dict[str, Item]:
+    """Those of some paths that are in a store, each asked for, as many at once as the store takes: however much else there is."""
+    items: dict[str, Item] = {}
+
+    def look(path: str) -> None:
+        item = store.item(path)
+        if item is not None:
+            items[path] = item
+
+    if len(paths) == 1:
+        look(paths[0])
+    elif paths:
+        in_parallel(look, paths, store.parallel)
+    return items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mlflows.data import partial
-from mlflows.data.store import Item, Tick, changed, disk_error, gone
+from mlflows.data.store import Item, Tick, changed, disk_error, gone, readable_size
 from mlflows.exceptions import AuthenticationException, AzureMLException, ServiceException, UserErrorException
 
 BLOCK = 4 << 20
@@ -20,6 +21,19 @@ _RENAMES = ("file", "ftp", "hdfs", "sftp", "smb", "ssh")
 
 _SERVERS = ("endpoint_url", "host", "account_name", "project")
 """Options that say whose ``s3://bucket`` it is."""
+_AWAY = (
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EIO,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EPIPE,
+    errno.ETIMEDOUT,
+)
+_AWAY_WORDS = ("Connect", "Disconnect", "Timeout", "gaierror", "EOFError", "IncompleteRead", "ProtocolError", "SSHException")
+"""In the names of errors of a connection."""
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
 
 
@@ -59,7 +73,7 @@ class UrlStore:
         except FileNotFoundError:
             return
         except Exception as error:
-            raise self._explained(error) from error
+            raise self._explained(error) from None
         for full in sorted(found):
             path = full.removeprefix(root).lstrip("/")
             if path.startswith(prefix) and not partial.is_partial(os.path.basename(path)):
@@ -73,7 +87,7 @@ class UrlStore:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise self._explained(error) from error
+            raise self._explained(error) from None
         return _item(path, found) if found.get("type") == "file" else None
 
     def fetch(self, item: Item, target: str, tick: Tick) -> None:
@@ -94,6 +108,7 @@ class UrlStore:
 
     def put(self, source: str, path: str, tick: Tick) -> None:
         """Under another name first, where that costs nothing."""
+        size = readable_size(source)
         system, root = self._system()
         target = f"{root}/{path}"
         sent = target
@@ -106,8 +121,8 @@ class UrlStore:
             if sent != target:
                 system.mv(sent, target)
         except Exception as error:
-            raise self._explained(error) from error
-        tick(os.path.getsize(source))
+            raise self._explained(error) from None
+        tick(size)
 
     def _blocks(self, system: Any, path: str, item: Item) -> Iterator[bytes]:
         try:
@@ -119,7 +134,7 @@ class UrlStore:
         except AzureMLException:
             raise
         except Exception as error:
-            raise self._explained(error) from error
+            raise self._explained(error) from None
 
     def _system(self) -> tuple[Any, str]:
         if self._opened is None:
@@ -130,26 +145,48 @@ class UrlStore:
             try:
                 system, root = fsspec.core.url_to_fs(self._settings.url, **{"use_listings_cache": False, **self._settings.options})
             except ImportError as error:
-                raise UserErrorException(f"{self.place} needs a package that is not installed: {error}.") from error
+                raise UserErrorException(f"{self.place} needs a package that is not installed: {error}.") from None
             except Exception as error:
-                raise self._explained(error) from error
+                raise self._explained(error) from None
             self._opened = system, root.rstrip("/")
         return self._opened
 
     def _explained(self, error: Exception) -> AzureMLException:
-        """Without the server's text: it may repeat a secret."""
-        kind = type(error).__name__
-        if isinstance(error, PermissionError) or "Authentication" in kind:
+        """Without the server's text, and without the error behind it, whose text it is: it may repeat a secret."""
+        kind, status = type(error).__name__, _status(error)
+        if isinstance(error, PermissionError) or "Authentication" in kind or status in (401, 403):
             return AuthenticationException(f"{self.place} refused the credentials ({kind}). Register the datastore with the right options.")
         if isinstance(error, (ValueError, TypeError)):
             return UserErrorException(f"{self.place}: its address or its storage_options are not what fsspec takes ({kind}).")
-        return ServiceException(f"{self.place} failed or did not answer ({kind}). Is the address right, and its server up?")
+        said = f"{kind}, HTTP {status}" if status else kind
+        if _may_pass(error, status):
+            return ServiceException(f"{self.place} failed or did not answer ({said}). Is the address right, and its server up?")
+        return UserErrorException(f"{self.place} refused it ({said}). Are the address and the path right, and the storage_options?")
 
 
 def shown(url: str) -> str:
     """An address without user, password and query."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _may_pass(error: Exception, status: int) -> bool:
+    """Of a connection, or a server that is in trouble. fsspec's systems have errors of their own libraries: the names say what they are."""
+    if status:
+        return status >= 500 or status in (408, 429)
+    if isinstance(error, OSError) and error.errno in _AWAY:
+        return True
+    return any(word in each.__name__ for each in type(error).__mro__ for word in _AWAY_WORDS)
+
+
+def _status(error: Exception) -> int:
+    """What HTTP's server answered, wherever the library keeps it; 0 if that is not known."""
+    response = getattr(error, "response", None)
+    if isinstance(response, Mapping):
+        places: list[Any] = [response.get("ResponseMetadata", {}).get("HTTPStatusCode")]
+    else:
+        places = [getattr(each, name, None) for each in (error, response) for name in ("status", "status_code", "code")]
+    return next((int(each) for each in places if str(each).isdecimal() and 400 <= int(each) < 600), 0)
 
 
 def _item(path: str, found: Mapping[str, Any]) -> Item:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlflows.data import partial
@@ -22,11 +23,19 @@ from mlflows.exceptions import UserErrorException
 COPIERS = 8
 """Threads that copy; more do not help one disk."""
 
+TICK_FILES = 100
+"""So many links are made between two looks whether they are still wanted."""
+BUSY_SECONDS = 1.0
+"""For so long somebody may still write into a folder that is being removed."""
+
 _READ_ONLY, _OWN = 0o444, 0o644
 _FEW = 4
 """As many files are copied one after the other."""
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 """Where another file system, its limit or its owner does not let a file have one more name."""
+
+_BUSY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR)
+"""While a folder is removed: somebody writes into it, or removes it, too."""
 
 _Member = tuple[str, int]
 """The last part of a file's name, and its place among the files."""
@@ -73,16 +82,32 @@ def remove(folder: str, keep: bool = False) -> None:
     Args:
         folder: the folder.
         keep: only what is in it.
+
+    Raises:
+        OSError: somebody goes on writing into it, or may and this process may not.
     """
+    deadline = 0.0
+    while True:
+        try:
+            _remove(folder, keep)
+            return
+        except OSError as error:
+            deadline = deadline or time.monotonic() + BUSY_SECONDS  # to remove all of it may take longer than that
+            if error.errno not in _BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
+
+
+def _remove(folder: str, keep: bool) -> None:
     import shutil  # slow to import
 
     if os.path.islink(folder) or not os.path.isdir(folder):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(folder)
         return
-    for parent, _, _ in os.walk(folder):
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(parent, stat.S_IRWXU)
+    for _, _, _, descriptor in os.fwalk(folder):
+        if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.fchmod(descriptor, stat.S_IRWXU)
     if not keep:
         shutil.rmtree(folder)
         return
@@ -179,7 +204,9 @@ class _Filling:
 
     def link_all(self, members: Sequence[_Member], there: int) -> None:
         """To be read only."""
-        for name, index in members:
+        for number, (name, index) in enumerate(members):
+            if number % TICK_FILES == 0:
+                self._tick(0)
             if not self._sources[index]:
                 continue
             hard = self._files[index].store.folder is None

@@ -83,9 +83,10 @@ class WebStore:
         try:
             return bytes(answer.read(_BLOCK))
         except (OSError, HTTPException) as error:
-            raise ServiceException(f"{self._origin}/{item.path} broke off ({error!r}). Run this again.") from error
+            raise ServiceException(f"{self._origin}/{item.path} broke off ({error!r}). Run this again.") from None
 
     def _ask(self, path: str, method: str) -> Any:
+        from http.client import HTTPException, InvalidURL
         from urllib.error import HTTPError, URLError  # slow to load
         from urllib.request import Request, urlopen
 
@@ -103,9 +104,12 @@ class WebStore:
                     continue
                 if error.code < 500 or pause is None:
                     raise UserErrorException(f"{address}: the server answered {error.code} {error.reason}.") from None
-            except (URLError, OSError) as error:
+            except InvalidURL:
+                raise UserErrorException(f"{address!r} is not an address. Write what is no letter or digit as %20.") from None
+            except (URLError, OSError, HTTPException) as error:
                 if pause is None:
-                    raise UserErrorException(f"{address}: no answer from the server ({getattr(error, 'reason', error)}).") from error
+                    reason = getattr(error, "reason", error)
+                    raise UserErrorException(f"{address}: no answer from the server ({reason or type(error).__name__}).") from None
             if pause:
                 time.sleep(pause)
         raise UserErrorException(f"{address}: the server answers neither HEAD nor GET.")

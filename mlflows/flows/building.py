@@ -10,8 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, Union
+from typing import Any, Union
 
 from mlflows import settings
 from mlflows.compute.local import read_json
@@ -23,6 +22,7 @@ from mlflows.environments.resolve import resolve_interpreter
 from mlflows.exceptions import UserErrorException
 from mlflows.flows import steering
 from mlflows.flows.context import RunContext
+from mlflows.flows.threads import apart
 from mlflows.history.artifacts import Artifacts
 from mlflows.history.shipping import LocalFile, Shipper
 from mlflows.history.tracking import TrackingError
@@ -31,7 +31,6 @@ from mlflows.rest import RestClient
 from mlflows.spec import EnvironmentSpec, JobSpec
 
 Logger = Union[logging.Logger, "logging.LoggerAdapter[Any]"]  # LoggerAdapter takes no type before Python 3.11
-Result = TypeVar("Result")
 
 LOOK_SECONDS = 0.1
 SHIP_SECONDS = 2.0
@@ -173,27 +172,17 @@ async def _in_turn(wanted: _Wanted, resolve: Callable[[str], str]) -> Built:
         return outcome
     _BUILDING.add(wanted.name)
     try:
-        return await _in_a_thread(
-            lambda: builds.ensure(
-                wanted.definition,
-                write=wanted.write,
-                stopped=wanted.stop.is_set,
-                resolve=resolve,
-                since=wanted.since,
-                environment=wanted.environment,
-            )
+        return await apart(
+            builds.ensure,
+            wanted.definition,
+            write=wanted.write,
+            stopped=wanted.stop.is_set,
+            resolve=resolve,
+            since=wanted.since,
+            environment=wanted.environment,
         )
     finally:
         _BUILDING.discard(wanted.name)
-
-
-async def _in_a_thread(work: Callable[[], Result]) -> Result:
-    """In one of its own: a build takes minutes, and the shared ones are few."""
-    executor = ThreadPoolExecutor(1, "environment")
-    try:
-        return await asyncio.get_running_loop().run_in_executor(executor, work)
-    finally:
-        executor.shutdown(wait=False)
 
 
 @contextlib.asynccontextmanager

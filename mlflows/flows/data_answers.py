@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -245,5 +246,10 @@ def _write_table(work: Mapping[str, Any]) -> None:
     if done.returncode == frame_file.REFUSED:
         said = json.loads(done.stdout)
         raise getattr(exceptions, said["type"], UserErrorException)(said["message"])
+    if done.returncode == -signal.SIGKILL:
+        raise AzureMLException(
+            "The table was not made, its process was killed (-9). Memory may have run out: take fewer rows or columns (keep_columns, take, "
+            "filter), or read the files one by one."
+        )
     if done.returncode:
         raise AzureMLException(f"The table was not made, its process ended with {done.returncode}: {done.stderr.strip()[-2000:]}")

@@ -17,8 +17,9 @@ class Delivery:
     """What a script writes, and where it goes when the job has ended.
 
     ``folder`` is None where the script writes into the datastore itself. ``before`` are the files that were there at the start
-    (path -> size, nanoseconds): those that did not change are not sent. ``checked``: the target was looked at, and from then on what is
-    there is ours; ``done``: all of it is there, and ``registered`` says as what (id, name, version).
+    (path -> size, nanoseconds): those that did not change are not sent. ``sent`` are those that are in the datastore by now.
+    ``checked``: the target was looked at, and from then on what is there is ours. ``done``: all of it is there; ``registered`` says as
+    what (id, name, version).
     """
 
     datastore: str
@@ -28,6 +29,7 @@ class Delivery:
     only_completed: bool = False
     source_globs: list[str] | None = None
     before: dict[str, list[int]] = field(default_factory=dict)
+    sent: dict[str, list[int]] = field(default_factory=dict)
     register: dict[str, Any] | None = None
     reading: dict[str, Any] | None = None
     partition_format: str | None = None
@@ -52,7 +54,7 @@ class DataRecord:
 
     def write(self, folder: Path) -> None:
         """Keep it in a job folder."""
-        temporary = folder / (layout.DATA_FILE + ".tmp")
+        temporary = folder / f"{layout.DATA_FILE}.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(asdict(self)))
         temporary.replace(folder / layout.DATA_FILE)
 

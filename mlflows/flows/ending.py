@@ -20,6 +20,7 @@ from mlflows.compute import local
 from mlflows.flows import driving, inputs, outputs, services, steering
 from mlflows.flows.context import RunWorkspace
 from mlflows.history import closing, runs
+from mlflows.history import tags as names
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import Collector
 from mlflows.history.runs import RunRef
@@ -112,6 +113,9 @@ def _close(folder: Path, ref: RunRef, outcome: Outcome) -> None:
     if known is not None:
         spec = JobSpec.from_dict(known[1])
         outcome = outputs.deliver(folder, RunWorkspace(spec.workspace, servers), outcome, logger.info, FINISH_SECONDS)
-        inputs.remove(folder)
+        registered = outputs.registered(folder)
+        if registered:
+            tracking.set_tag(ref.mlflow_run_id, names.OUTPUT_DATASETS, json.dumps(registered))
         Collector(tracking, ref, folder, spec).finish(FINISH_SECONDS, outcome)
+        inputs.clear(folder, logger)
     closing.close(tracking, ref, outcome)

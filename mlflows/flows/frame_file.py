@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -50,9 +51,14 @@ def _write(frame: Any, path: str) -> None:
         table = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except (ValueError, TypeError) as error:  # pyarrow's errors, too
         raise UserErrorException(f"The table cannot be handed over as Parquet: {error}.") from error
-    making = path + ".making"
-    parquet.write_table(table, making, version="1.0", store_schema=False, coerce_timestamps="us", allow_truncated_timestamps=True)
-    os.replace(making, path)
+    making = f"{path}.{os.getpid()}.making"  # one whose runner was killed may be at it, too
+    try:
+        parquet.write_table(table, making, version="1.0", store_schema=False, coerce_timestamps="us", allow_truncated_timestamps=True)
+        os.replace(making, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(making)
+        raise
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -26,6 +27,11 @@ from mlflows.spec import JobSpec
 ANSWER_SECONDS = 60.0
 RESTART_SECONDS = 20.0
 """A runner that died is back in three."""
+
+_OF_A_JOB = re.compile(
+    r"AZUREML_\w*|MLFLOWS_(JOB_FOLDER|RANK|WORLD_SIZE|EXPERIMENT|EXPERIMENT_ID|PARENT_RUN_ID)|MLFLOW_(RUN|EXPERIMENT)_ID"
+)
+"""Variables by which a process knows that it is in a job. One that drives another job must not: it would ask the first job's flow."""
 
 
 class Handoff:
@@ -204,7 +210,7 @@ def _driver(request: Mapping[str, Any], servers: Servers) -> _Peer:
     log = settings.services_dir() / "drivers.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not _OF_A_JOB.fullmatch(name)},
         "PREFECT_API_URL": servers.prefect_api_url,
         "MLFLOW_TRACKING_URI": servers.mlflow_tracking_uri,
         settings.HOME_VARIABLE: str(settings.home()),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from mlflows.config.arguments import is_taken
 from mlflows.data import view
 from mlflows.data.datastore import Datastore
 from mlflows.data.definition import FILE, DataFile, Definition, Source, digest_of
+from mlflows.data.local_store import LocalStore
 from mlflows.data.resolving import dataset_of
 from mlflows.data.store import checked_path, matching
 from mlflows.data.transfer import human
@@ -20,16 +24,20 @@ from mlflows.exceptions import UserErrorException
 from mlflows.flows import data_record
 from mlflows.flows.context import RunContext
 from mlflows.flows.data_record import DataRecord, Delivery
+from mlflows.flows.outputs import state_of
 from mlflows.history import runs
 from mlflows.history.artifacts import Artifacts
 from mlflows.job import layout
 from mlflows.spec import JobSpec
 
+LOCK_FILE = "data.lock"
+"""Held by who provides: a flow that comes meanwhile waits, and finds all of it there."""
 LINE_SECONDS = 5.0
 """Between two lines about an input that takes long."""
 DIGEST = 32
 """Hex of a digest that MLflow is told; it takes 36."""
 
+Logger = Union[logging.Logger, "logging.LoggerAdapter[Any]"]  # LoggerAdapter takes no type before Python 3.11
 Say = Callable[[str], None]
 Input = Mapping[str, Any]
 
@@ -52,41 +60,68 @@ def provide(context: RunContext, job: JobSpec, say: Say) -> DataRecord | None:
         UserErrorException: an input is not there, or a path cannot be used.
         ServiceException, AuthenticationException: a place does not answer, or refuses.
     """
-    there = data_record.read(context.folder, context.attempt.number)
-    if there is not None:
-        return there
-    remove(context.folder)
-    provider = _Provider(context, job, say)
-    try:
-        for name, each in job.inputs.items():
-            _PROVIDE[_kind_of(each)](provider, name, each)
-    except _Stopped:
-        return None
-    for name, each in job.outputs.items():
-        provider.output(name, each)
-    provider.record.variables.update(_names(job))
-    provider.record.write(context.folder)
-    return provider.record
+    with open(context.folder / LOCK_FILE, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        former = data_record.read(context.folder)
+        if former is not None and former.attempt == context.attempt.number:
+            return former
+        if former is not None:
+            remove(context.folder)
+        provider = _Provider(context, job, say, former)
+        try:
+            return provider.all()
+        except _Stopped:
+            return None
 
 
 def remove(folder: Path) -> None:
-    """Remove the inputs of a job that has ended, and the links to them."""
+    """Remove the inputs of a job that has ended, and the links to them; nothing happens if there are none.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
     record = data_record.read(folder)
     if record is not None:
         data_record.unlink(record, folder)
-    view.remove(str(folder / layout.INPUTS))
+    if os.path.lexists(folder / layout.INPUTS):
+        view.remove(str(folder / layout.INPUTS))
+
+
+def clear(folder: Path, logger: Logger) -> None:
+    """As remove; what cannot be removed is a warning."""
+    try:
+        remove(folder)
+    except (OSError, ValueError) as error:
+        logger.warning("The inputs of the run stay in %s: %s", folder / layout.INPUTS, error)
 
 
 class _Provider:
     """One run's inputs and outputs on their way into its record."""
 
-    def __init__(self, context: RunContext, job: JobSpec, say: Say) -> None:
+    def __init__(self, context: RunContext, job: JobSpec, say: Say, former: DataRecord | None) -> None:
         self.record = DataRecord(context.attempt.number)
         self._context = context
         self._folder = context.folder
         self._workspace = context.workspace
         self._job = job
         self._say = say
+        self._former = former.deliveries if former is not None else {}
+
+    def all(self) -> DataRecord:
+        """The record of everything, written down.
+
+        Raises:
+            _Stopped: the run is to be canceled.
+        """
+        for name, each in self._job.inputs.items():
+            self._check_wanted()
+            _PROVIDE[_kind_of(each)](self, name, each)
+        for name, each in self._job.outputs.items():
+            self.output(name, each)
+        self.record.variables.update(_names(self._job))
+        self._check_wanted()
+        self.record.write(self._folder)
+        return self.record
 
     def dataset(self, name: str, spec: Input) -> None:
         """Files, or a table that the script reads by its id."""
@@ -98,7 +133,7 @@ class _Provider:
             self._set(name, spec["id"])
             return
         folder = self._filled(name, files, writable=spec["mode"] == "download")
-        path = self._seen_at(spec.get("path_on_compute"), folder)
+        path = self._seen_at("path_on_compute", spec.get("path_on_compute"), folder, name)
         is_file = definition.kind == FILE and len(definition.sources) == 1 and len(files) == 1 and _names_one(definition, files[0])
         self._set(name, os.path.join(path, files[0].name) if is_file else path)
 
@@ -106,22 +141,23 @@ class _Provider:
         """A path of a datastore: to read, to write, or both."""
         store = Datastore.get(self._workspace, spec["datastore"])._store()
         path = checked_path("path_on_datastore", spec.get("path") or "", f"the datastore {spec['datastore']!r}")
-        if spec["mode"] == "mount" and store.folder is not None:
+        if spec["mode"] == "mount" and isinstance(store, LocalStore):
             whole = os.path.join(store.folder, path)
-            if not os.path.lexists(whole):
-                os.makedirs(whole, exist_ok=True)
-            self._set(name, self._seen_at(spec.get("path_on_compute"), whole))
+            if not os.path.isfile(whole):
+                whole = store.below(path, make=True)
+            self._set(name, self._seen_at("path_on_compute", spec.get("path_on_compute"), whole, name))
             return
         delivery = Delivery(spec["datastore"], path, overwrite=bool(spec.get("overwrite")))
         if spec["mode"] == "upload":
-            delivery.folder = self._made(layout.DATA_OUTPUTS, name)
-            self.record.deliveries[name] = delivery
-            self._set(name, self._seen_at(spec.get("path_on_compute"), delivery.folder))
+            self._deliver_from(name, delivery)
+            self._set(name, self._seen_at("path_on_compute", spec.get("path_on_compute"), str(delivery.folder), name))
             return
         files = [DataFile(_below(path, item.path), store, item, {}) for item in matching(store, path)]
+        if not files and spec["mode"] == "download":
+            raise UserErrorException(f"There is no file at {path or 'the root'} of datastore {spec['datastore']!r}. Check the path.")
         self._tell(name, _digest_of(files), [Source("datastore", spec["datastore"], path)], files)
         folder = self._filled(name, files, writable=True)
-        seen = self._seen_at(spec.get("path_on_compute"), folder)
+        seen = self._seen_at("path_on_compute", spec.get("path_on_compute"), folder, name)
         one = len(files) == 1 and files[0].item.path == path
         self._set(name, os.path.join(seen, files[0].name) if one else seen)
         if spec["mode"] == "mount":  # what the script writes there goes back
@@ -143,10 +179,12 @@ class _Provider:
         if not found:
             raise UserErrorException(f"{name}: run {spec['run_id']!r} has no file {wanted or 'at all'!r}.")
         progress = _Progress(self._context, self._say, name, sum(file.size for file in found))
+        digest = hashlib.sha256(json.dumps([spec["run_id"], found]).encode()).hexdigest()
+        self._tell_of(name, digest, "mlflows", {"uri": f"runs:/{run.run_id}/{wanted}"}, [file.size for file in found])
         for file in found:
             artifacts.download(file.path, Path(folder, _below(wanted, file.path)))
             progress.tick(file.size)
-        seen = self._seen_at(spec.get("path_on_compute"), folder)
+        seen = self._seen_at("path_on_compute", spec.get("path_on_compute"), folder, name)
         self._set(name, os.path.join(seen, os.path.basename(wanted)) if found[0].path == wanted else seen)
 
     def output(self, name: str, spec: Input) -> None:
@@ -166,13 +204,24 @@ class _Provider:
             reading=spec.get("reading"),
             partition_format=spec.get("partition_format"),
         )
-        if spec["mode"] == "mount" and store.folder is not None:
-            folder = os.path.join(store.folder, path)
-            os.makedirs(folder, exist_ok=True)
+        if spec["mode"] == "mount" and isinstance(store, LocalStore):
+            folder = store.below(path, make=True)
+            self.record.deliveries[name] = delivery
         else:
-            folder = delivery.folder = self._made(layout.DATA_OUTPUTS, name)
+            folder = self._deliver_from(name, delivery)
+        self._set(name, self._seen_at("source", spec.get("source"), folder, name))
+
+    def _deliver_from(self, name: str, delivery: Delivery) -> str:
+        """An empty folder; what an attempt before has sent to the same place is ours to replace."""
+        folder = str(self._folder / layout.DATA_OUTPUTS / name)
+        view.remove(folder)
+        os.makedirs(folder)
+        delivery.folder = folder
+        before = self._former.get(name)
+        if before is not None and (before.datastore, before.path) == (delivery.datastore, delivery.path):
+            delivery.checked = before.checked
         self.record.deliveries[name] = delivery
-        self._set(name, self._seen_at(spec.get("source"), folder))
+        return folder
 
     def _filled(self, name: str, files: Sequence[DataFile], writable: bool) -> str:
         folder = str(self._folder / layout.INPUTS / name)
@@ -186,20 +235,31 @@ class _Provider:
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
-    def _seen_at(self, wanted: str | None, folder: str) -> str:
-        """Where the script finds a folder, which a home makes it see there."""
+    def _seen_at(self, field: str, wanted: str | None, place: str, name: str) -> str:
+        """Where the script finds a folder or file, which a home makes it see there."""
         if wanted is None:
-            return folder
+            return place
         code = str(self._folder / layout.CODE)
         path = os.path.normpath(os.path.join(code, wanted))
-        if not os.path.isabs(wanted) and (path == code or not path.startswith(code + os.sep)):
-            raise UserErrorException(
-                f"path_on_compute: {wanted!r} leads out of the script's folder. Give a path in it, or an absolute one."
-            )
-        if os.path.isabs(wanted) and os.path.lexists(path) and os.path.exists(path) and os.path.realpath(path) != os.path.realpath(folder):
-            raise UserErrorException(f"path_on_compute: {wanted!r} is there already on this machine. Remove it, or give another path.")
-        self.record.links[wanted] = folder
+        if not os.path.isabs(wanted) and not path.startswith(code + os.sep):
+            raise UserErrorException(f"{field}: {wanted!r} leads out of the script's folder. Give a path in it, or an absolute one.")
+        for other in self.record.links:
+            taken = os.path.join(code, other)
+            if f"{path}/".startswith(f"{taken}/") or f"{taken}/".startswith(f"{path}/"):
+                raise UserErrorException(f"{field}: {wanted!r} and {other!r} are one in the other, or the same. Give each its own path.")
+        if os.path.isabs(wanted) and _is_taken_by_others(path):
+            raise UserErrorException(f"{field}: {wanted!r} is there already on this machine. Remove it, or give another path.")
+        own = self._folder / layout.INPUTS / name
+        if place != str(own) and not place.startswith(str(self._folder) + os.sep):
+            own.parent.mkdir(exist_ok=True)
+            own.symlink_to(place)  # each run links to a place of its own, so that two of them do not take each other's link for theirs
+            place = str(own)
+        self.record.links[path if os.path.isabs(wanted) else os.path.relpath(path, code)] = place
         return path
+
+    def _check_wanted(self) -> None:
+        if self._context.steering.cancel.is_set():
+            raise _Stopped
 
     def _set(self, name: str, value: str) -> None:
         self.record.variables[f"AZUREML_DATAREFERENCE_{name}"] = value
@@ -209,9 +269,10 @@ class _Provider:
             self.record.variables[upper] = value
 
     def _tell(self, name: str, digest: str, sources: Sequence[Source], files: Sequence[DataFile]) -> None:
-        size = sum(max(file.item.size, 0) for file in files)
-        kind, source = _source_for_mlflow(sources, files)
-        profile = json.dumps({"num_files": len(files), "size_bytes": size})
+        self._tell_of(name, digest, *_source_for_mlflow(sources, files), [max(file.item.size, 0) for file in files])
+
+    def _tell_of(self, name: str, digest: str, kind: str, source: Mapping[str, str], sizes: Sequence[int]) -> None:
+        profile = json.dumps({"num_files": len(sizes), "size_bytes": sum(sizes)})
         told = {"name": name, "digest": digest[:DIGEST], "source_type": kind, "source": json.dumps(source), "profile": profile}
         self.record.datasets.append(told)
 
@@ -241,16 +302,11 @@ class _Progress:
         self._say(f"Input {self._name!r}: {files} files, {human(self._size)}{fetched}, {time.monotonic() - self._began:.1f} s")
 
 
-def state_of(folder: str) -> dict[str, list[int]]:
-    """Path -> size and time (ns) of each file below a folder."""
-    found = {}
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            if os.path.isfile(path):
-                seen = os.stat(path)
-                found[os.path.relpath(path, folder)] = [seen.st_size, seen.st_mtime_ns]
-    return found
+def _is_taken_by_others(path: str) -> bool:
+    """Something is there that is neither an empty folder nor what an ended run has left."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        return bool(os.listdir(path))
+    return os.path.exists(path)
 
 
 def _kind_of(spec: Input) -> str:

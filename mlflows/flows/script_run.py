@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import traceback
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -17,7 +18,7 @@ from pydantic import TypeAdapter
 from mlflows import settings
 from mlflows.environments.work import EnvironmentBuildError
 from mlflows.exceptions import ActivityFailedException, AzureMLException
-from mlflows.flows import artifacts, attempts, driving, ending, hooks, services, steering
+from mlflows.flows import artifacts, attempts, driving, ending, hooks, inputs, services, steering
 from mlflows.flows.context import RunContext
 from mlflows.flows.tasks import build_environment, launch_training, resolve_datasets
 from mlflows.history import closing, runs, status
@@ -25,6 +26,8 @@ from mlflows.history.closing import Outcome
 from mlflows.history.tracking import Tracking
 from mlflows.settings import Servers
 from mlflows.spec import JobSpec
+
+logger = logging.getLogger(__name__)
 
 JOB = TypeAdapter(JobSpec)
 
@@ -97,6 +100,7 @@ async def _run(context: RunContext) -> Outcome:
 async def _closed(context: RunContext, outcome: Outcome) -> Outcome:
     """The end of a run that did not come to its job."""
     await asyncio.gather(asyncio.to_thread(closing.close, context.tracking, context.run, outcome), artifacts.summary(context, outcome))
+    inputs.clear(context.folder, logger)
     return outcome
 
 

@@ -130,6 +130,7 @@ def _write_ahead(database: Path) -> None:
 
 def _spawn_runner(prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, Any]:
     environment = {
+        **_about_data(),
         "PREFECT_API_URL": prefect_api_url,
         "MLFLOW_TRACKING_URI": mlflow_tracking_uri,
         "PREFECT_HOME": str(settings.services_dir() / "prefect"),
@@ -161,6 +162,15 @@ def _clean_environment() -> dict[str, str]:
     """A service must not inherit the identity of a run or the choices of one submitter."""
     dropped = ("MLFLOW_", "AZUREML_", "MLFLOWS_", "PREFECT__", "PYTHONPATH")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+
+
+def _about_data() -> dict[str, str]:
+    """What the environment says of transfers and of the cache, which is the runner's work; it has another working directory."""
+    from mlflows.data.cache import FOLDER_VARIABLE, SIZE_VARIABLE
+    from mlflows.data.store import PATIENCE_VARIABLE
+
+    said = {name: os.environ[name] for name in (FOLDER_VARIABLE, SIZE_VARIABLE, PATIENCE_VARIABLE) if os.environ.get(name)}
+    return {name: os.path.abspath(value) if name == FOLDER_VARIABLE else value for name, value in said.items()}
 
 
 def _wait_for(record: dict[str, Any], announce: Announce, began: float) -> None:

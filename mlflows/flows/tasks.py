@@ -21,17 +21,19 @@ from mlflows.compute.protocol import Ended, Launch
 from mlflows.compute.secrets import resolve_secrets
 from mlflows.config.run_definition import run_definition
 from mlflows.data import snapshot, snapshot_sharing
-from mlflows.exceptions import AzureMLException
 from mlflows.flows import artifacts, building, inputs, logs, outputs, steering
 from mlflows.flows.answers import answers
 from mlflows.flows.context import Resolved, RunContext
 from mlflows.flows.data_record import DataRecord
+from mlflows.flows.threads import apart
 from mlflows.flows.variables import script_variables
 from mlflows.history import closing, status
 from mlflows.history import tags as names
 from mlflows.history.closing import Outcome
 from mlflows.history.collector import Collector
-from mlflows.history.tracking import TrackingError
+from mlflows.history.status import RunStatus
+from mlflows.history.tracking import TrackingError, TrackingUnreachable
+from mlflows.job import layout
 
 Result = TypeVar("Result")
 
@@ -40,6 +42,9 @@ FINISH_SECONDS = 3600.0
 RETRY_SECONDS = 2.0
 ASK_SECONDS = 1.5
 """A canceled run is stopped within two seconds."""
+DELIVER_SECONDS = 20.0
+"""A canceled run waits so long for what its script has written to be sent."""
+SHARE_SECONDS = 1.0
 
 
 @task(name="resolve_datasets", task_run_name="resolve_datasets", cache_policy=NO_CACHE, persist_result=False)
@@ -51,12 +56,12 @@ async def resolve_datasets(context: RunContext) -> Resolved | None:
         if taken.excluded:
             get_run_logger().info("Left out of the snapshot: %s", ", ".join(taken.excluded))
         job = job.replace(snapshot=taken.id)
-    elif job.snapshot is not None:
-        await asyncio.to_thread(snapshot_sharing.pull, context.workspace, job.snapshot)
+    elif job.snapshot is not None and not snapshot.is_here(job.snapshot, job.workspace):
+        await apart(snapshot_sharing.pull, context.workspace, job.snapshot)
     if not job.inputs and not job.outputs:
         return Resolved(job, DataRecord(context.attempt.number))
     async with _status_if_slow(context, "Preparing"):
-        data = await _unless_canceled(context, asyncio.to_thread(inputs.provide, context, job, get_run_logger().info))
+        data = await _unless_canceled(context, ASK_SECONDS, apart(inputs.provide, context, job, get_run_logger().info))
     return Resolved(job, data) if data is not None else None
 
 
@@ -90,19 +95,18 @@ async def launch_training(context: RunContext, resolved: Resolved) -> Outcome:
     collector = Collector(context.tracking, context.run, folder, job, answers(job, context.servers, folder), run_definition(job))
     collector.start()
     link = asyncio.create_task(artifacts.link(context))
-    shared = asyncio.create_task(_share_snapshot(context, job.snapshot))
+    shared = asyncio.create_task(_share_snapshot(context, job.snapshot, get_run_logger()))
     running = asyncio.create_task(_tell_running(context, launch, resolved.data.datasets))
     async with logs.forwarded(folder, get_run_logger()):
         ended = await _follow(home, handle, context)
     outcome = _outcome(ended)
-    if resolved.data.variables:
-        outcome = await asyncio.to_thread(_data_ended, context, outcome, get_run_logger().info)
-        registered = outputs.registered(folder)
-        if registered:
-            await _tell(context, context.tracking.set_tag, context.run.mlflow_run_id, names.OUTPUT_DATASETS, json.dumps(registered))
-    await asyncio.wait({running, shared})
-    left, _ = await asyncio.gather(asyncio.to_thread(collector.finish, FINISH_SECONDS, outcome), artifacts.summary(context, outcome))
+    if resolved.data.deliveries:
+        outcome = await _delivered(context, outcome)
+    await asyncio.wait({running})
+    left, _ = await asyncio.gather(apart(collector.finish, FINISH_SECONDS, outcome), artifacts.summary(context, outcome))
+    inputs.clear(folder, get_run_logger())
     await asyncio.wait({link})
+    await asyncio.wait({shared}, timeout=SHARE_SECONDS)
     if left:
         get_run_logger().warning("Not delivered to MLflow: %s", left)
     if not left.closed:
@@ -110,19 +114,32 @@ async def launch_training(context: RunContext, resolved: Resolved) -> Outcome:
     return outcome
 
 
-async def _share_snapshot(context: RunContext, identifier: str | None) -> None:
-    """The code goes to the default datastore while the script runs."""
-    if identifier is not None:
+async def _share_snapshot(context: RunContext, identifier: str | None, logger: building.Logger) -> None:
+    """The code goes to the default datastore while the script runs; no run waits for a datastore that is away."""
+    if identifier is not None and snapshot_sharing.is_wanted(context.workspace):
         try:
-            await asyncio.to_thread(snapshot_sharing.push, context.workspace, identifier)
-        except (AzureMLException, OSError) as error:
-            get_run_logger().warning("The code's snapshot is on this machine only; the default datastore did not take it: %s", error)
+            await apart(snapshot_sharing.push, context.workspace, identifier)
+        except Exception as error:
+            logger.warning("The code's snapshot is on this machine only; the default datastore did not take it: %s", error)
 
 
-def _data_ended(context: RunContext, outcome: Outcome, say: Callable[[str], None]) -> Outcome:
-    outcome = outputs.deliver(context.folder, context.workspace, outcome, say, FINISH_SECONDS)
-    inputs.remove(context.folder)
-    return outcome
+async def _delivered(context: RunContext, outcome: Outcome) -> Outcome:
+    """The outcome, once what the script has written is where it belongs, or cannot come there."""
+    say, canceled = get_run_logger().info, context.steering.cancel.is_set
+    work = apart(outputs.deliver, context.folder, context.workspace, outcome, say, FINISH_SECONDS, canceled)
+    try:
+        delivered = await _unless_canceled(context, DELIVER_SECONDS, work)
+    except Exception as error:  # a full disk, for instance: the end of the run is still to be written
+        if outcome.status != RunStatus.COMPLETED:
+            return outcome
+        return Outcome(RunStatus.FAILED, {"code": "OutputError", "message": f"Outputs were not delivered: {error}"}, outcome.ended_ms)
+    if delivered is None:
+        get_run_logger().warning("Canceled while outputs were sent; what was not sent is in %s", context.folder / layout.DATA_OUTPUTS)
+        return Outcome(RunStatus.CANCELED, None, outcome.ended_ms)
+    registered = outputs.registered(context.folder)
+    if registered:
+        await _tell(context, context.tracking.set_tag, context.run.mlflow_run_id, names.OUTPUT_DATASETS, json.dumps(registered))
+    return delivered
 
 
 async def _tell_running(context: RunContext, launch: Launch, datasets: Sequence[Mapping[str, str]]) -> None:
@@ -140,8 +157,11 @@ async def _tell(context: RunContext, request: Callable[..., Any], *arguments: An
         try:
             await asyncio.to_thread(request, *arguments, **named)
             return
-        except TrackingError as error:
+        except TrackingUnreachable as error:
             get_run_logger().warning("History is delayed: %s", error.message)
+        except TrackingError as error:
+            get_run_logger().warning("Not taken by MLflow: %s", error.message)
+            return
         if time.monotonic() > end:
             return
         await asyncio.sleep(RETRY_SECONDS)
@@ -198,13 +218,13 @@ def _outcome(ended: Ended) -> Outcome:
     return Outcome("Failed", {"code": "SystemError", "message": ended.message}, None)
 
 
-async def _unless_canceled(context: RunContext, providing: Coroutine[Any, Any, Result | None]) -> Result | None:
-    """None once the run is to be canceled: a place that does not answer may hold up the work for minutes more."""
-    work, wish = asyncio.create_task(providing), asyncio.create_task(context.steering.cancel.wait())
+async def _unless_canceled(context: RunContext, seconds: float, doing: Coroutine[Any, Any, Result | None]) -> Result | None:
+    """None if the run is to be canceled and the work has not ended in so many seconds more, as where a place does not answer."""
+    work, wish = asyncio.create_task(doing), asyncio.create_task(context.steering.cancel.wait())
     try:
         await asyncio.wait({work, wish}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            await asyncio.wait({work}, timeout=ASK_SECONDS)
+            await asyncio.wait({work}, timeout=seconds)
         return await work if work.done() else None
     finally:
         wish.cancel()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -134,6 +136,24 @@ class TestInputs:
         assert told[0]["table"]["source_type"] == "local" and str(store.root / place) in told[0]["table"]["source"]
 
 
+    def test_that_do_not_answer_hold_up_no_other_run(self, ws: Workspace, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+            address = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+            waiting = [
+                submit(ws, tmp_path / "code", "", [Dataset.File.from_files(address, validate=False).as_mount()])
+                for _ in range((os.cpu_count() or 1) + 6)
+            ]
+            plain = submit(ws, tmp_path / "plain", "")
+            began = time.monotonic()
+            ended(plain)
+            assert time.monotonic() - began < 15
+            for run in waiting:
+                run.cancel()
+            for run in waiting:
+                ended(run, "Canceled")
+            assert time.monotonic() - began < 40
+
+
 class TestReferences:
     def test_mounted_one_is_the_folder_itself(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
         script = "open(sys.argv[1] + '/written', 'w').write('w')\n"
@@ -207,6 +227,96 @@ class TestOutputs:
         run = ended(submit(ws, tmp_path / "code", script, [output]))
         assert (store.root / place / "o" / "m").read_text() == str(settings.job_folder(run.id) / "code/results/final")
 
+    def test_many_files_beside_others(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        output = OutputFileDatasetConfig("o", (store, f"{place}/{{run-id}}")).as_upload()
+        script = "for n in range(40):\n    open(sys.argv[1] + '/%d' % n, 'w').write('x')\n"
+        for _ in range(2):
+            run = ended(submit(ws, tmp_path / "code", script, [output]))
+            assert len(os.listdir(store.root / place / run.id)) == 40
+        assert not list((settings.job_folder(run.id) / layout.DATA_OUTPUTS).glob("*"))
+
+    def test_links_are_followed_and_what_is_no_file_is_named(
+        self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "scratch").mkdir()
+        (tmp_path / "scratch" / "weights").write_text("w")
+        script = (
+            f"os.symlink({str(tmp_path / 'scratch')!r}, sys.argv[1] + '/model')\n"
+            "os.symlink(sys.argv[1], sys.argv[1] + '/round')\nos.mkfifo(sys.argv[1] + '/pipe')\n"
+        )
+        ended(submit(ws, tmp_path / "code", script, [OutputFileDatasetConfig("o", (store, f"{place}/o")).as_upload()]))
+        assert (store.root / place / "o" / "model" / "weights").read_text() == "w"
+        assert os.listdir(store.root / place / "o") == ["model"]
+
+    def test_a_folder_that_became_a_file(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        script = "os.rmdir(sys.argv[1])\nopen(sys.argv[1], 'w').write('x')\n"
+        run = ended(submit(ws, tmp_path / "code", script, [OutputFileDatasetConfig("o", (store, f"{place}/o")).as_upload()]), "Failed")
+        assert "is no folder any more" in error_of(run)
+        assert "outputs/seen.json" in run.get_file_names()
+
+    def test_begun_again_it_replaces_what_it_has_sent(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        script = (
+            "first = not os.path.exists('outputs/been')\nopen('outputs/been', 'w').write('')\n"
+            "open(sys.argv[1] + ('/first' if first else '/second'), 'w').write('x')\nsys.exit(first)\n"
+        )
+        run = ended(submit(ws, tmp_path / "code", script, [store.path(f"{place}/up").as_upload()]), "Failed")
+        assert os.listdir(store.root / place / "up") == ["first"]
+        retry(ws, run)
+        ended(run)
+        assert sorted(os.listdir(store.root / place / "up")) == ["first", "second"]
+
+
+class TestPaths:
+    @pytest.mark.parametrize("second", ["data", "data/sub", "./data/"])
+    def test_one_in_the_other_is_refused(self, ws: Workspace, store: LocalFolderDatastore, place: str, second: str, tmp_path: Path) -> None:
+        files = Dataset.File.from_files((store, place))
+        inputs = [files.as_named_input("a").as_mount("data"), files.as_named_input("b").as_mount(second)]
+        run = ended(submit(ws, tmp_path / "code", "", inputs), "Failed")
+        assert "are one in the other, or the same" in error_of(run)
+
+    def test_of_two_runs_at_once(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        reference = DataReference(store, "r", place, "mount", str(tmp_path / "shared" / ""))
+        references = {"r": reference.to_config()}
+        options = {"prepare": lambda config: setattr(config.run_config, "data_references", references)}
+        script = "import time\ntime.sleep(3)\nassert os.path.exists(os.environ['AZUREML_DATAREFERENCE_r'] + '/a.csv')\n"
+        first = submit(ws, tmp_path / "code", script, [], **options)
+        while not os.path.lexists(tmp_path / "shared"):
+            assert first.get_status() not in ("Failed", "Completed")
+        second = ended(submit(ws, tmp_path / "code", script, [], **options), "Failed")
+        assert "path_on_compute" in error_of(second)
+        ended(first)
+        assert not os.path.lexists(tmp_path / "shared")
+
+    def test_a_link_that_leads_out_of_the_datastore(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        (tmp_path / "outside").mkdir()
+        (store.root / place / "door").symlink_to(tmp_path / "outside")
+        run = ended(submit(ws, tmp_path / "code", "", [OutputFileDatasetConfig("o", (store, f"{place}/door/x"))]), "Failed")
+        assert "door" in error_of(run) and not os.listdir(tmp_path / "outside")
+
+    def test_a_reference_to_nothing(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        run = ended(submit(ws, tmp_path / "code", "", [store.path(f"{place}/no.pkl").as_download()]), "Failed")
+        assert "There is no file at" in error_of(run)
+        run = ended(submit(ws, tmp_path / "code", "", [store.path(f"{place}/new").as_mount()]))
+        assert (store.root / place / "new").is_dir()
+
+
+class TestNothingStaysBehind:
+    def test_of_a_script_that_mounts_by_itself(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        Dataset.File.from_files((store, place)).register(ws, f"own-{place}")
+        script = (
+            "from azureml.core import Dataset, Run\n"
+            f"files = Dataset.get_by_name(Run.get_context().experiment.workspace, 'own-{place}')\n"
+            "with files.mount() as mounted:\n    print(sorted(os.listdir(mounted.mount_point)))\n"
+        )
+        run = ended(submit(ws, tmp_path / "code", script))
+        assert not (settings.job_folder(run.id) / layout.INPUTS).exists()
+
+    def test_of_a_run_whose_second_input_is_not_there(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
+        files = Dataset.File.from_files((store, place)).as_named_input("a").as_download(str(tmp_path / "a"))
+        gone = Dataset.File.from_files((store, "no/such"), validate=False).as_mount()
+        run = ended(submit(ws, tmp_path / "code", "", [files, gone]), "Failed")
+        assert not (settings.job_folder(run.id) / layout.INPUTS).exists() and not os.path.lexists(tmp_path / "a")
+
 
 class TestResume:
     def test_from_a_path(self, ws: Workspace, store: LocalFolderDatastore, place: str, tmp_path: Path) -> None:
@@ -222,6 +332,17 @@ def submit_command(ws: Workspace, folder: Path, command: list[Any]) -> Any:
 
     folder.mkdir()
     return Experiment(ws, "data runs").submit(ScriptRunConfig(str(folder), command=command))
+
+
+def retry(ws: Workspace, run: Any) -> None:
+    """As a person does by the button in Prefect's UI."""
+    flow_run = ws._prefect().post("/flow_runs/filter", {"flow_runs": {"name": {"any_": [run.id]}}})[0]
+    state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
+    ws._prefect().post(f"/flow_runs/{flow_run['id']}/set_state", {"state": state, "force": True})
+    deadline = time.monotonic() + 60
+    while (settings.job_folder(run.id) / layout.CLOSED_FILE).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def datasets_of(ws: Workspace, run: Any) -> dict[str, dict[str, Any]]:

@@ -190,6 +190,26 @@ class TestServerAway:
         ended(run)
         assert body(own.server, bucket, "o/r.csv") == b"n\n1\n"
 
+    def test_canceled_while_outputs_wait_for_it(self, ws: Workspace, own: OwnServer, tmp_path: Path) -> None:
+        store = register(ws, own.server, own.server.make_bucket("away"))
+        output = OutputFileDatasetConfig("o", (store, "o")).as_upload()
+        run = submit(ws, tmp_path / "code", WRITE + "import time\ntime.sleep(2)\nprint('written')\n", [output])
+        until_running(run)
+        own.kill()
+        time.sleep(6)
+        began = time.monotonic()
+        run.cancel()
+        ended(run, "Canceled")
+        assert time.monotonic() - began < 45
+        assert (settings.job_folder(run.id) / layout.DATA_OUTPUTS / "o" / "r.csv").exists()
+
+    def test_a_default_bucket_that_is_away_holds_up_no_run(self, ws: Workspace, own: OwnServer, tmp_path: Path) -> None:
+        register(ws, own.server, own.server.make_bucket("away")).set_as_default()
+        own.kill()
+        began = time.monotonic()
+        run = ended(submit(ws, tmp_path / "code", "print('ran')\n"))
+        assert time.monotonic() - began < 20 and "ran" in log_of(run)
+
     def test_canceled_while_an_input_waits_for_it(self, ws: Workspace, own: OwnServer, tmp_path: Path) -> None:
         bucket = own.server.make_bucket("away")
         store = register(ws, own.server, bucket)

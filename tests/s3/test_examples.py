@@ -15,7 +15,7 @@ from tests.support.documents import blocks
 from tests.support.s3 import S3Server
 
 README = ROOT / "examples" / "data" / "README.md"
-FIRST = "export S3_ENDPOINT=http://127.0.0.1:9000 S3_BUCKET=mlflows AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..."
+FIRST = "export S3_ENDPOINT=http://127.0.0.1:9000 S3_BUCKET=mlflows S3_KEY_ID=... S3_SECRET_KEY=..."
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def bash(text: str, folder: Path, server: S3Server, bucket: str) -> str:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "S3_ENDPOINT": server.endpoint,
             "S3_BUCKET": bucket,
-            "AWS_ACCESS_KEY_ID": server.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+            "S3_KEY_ID": server.access_key_id,
+            "S3_SECRET_KEY": server.secret_access_key,
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

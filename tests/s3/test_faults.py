@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 
 from conftest import ROOT, SLOW
-from mlflows.data import transfer, view
+from mlflows.data import s3_store, snapshot, snapshot_sharing, transfer, view
 from mlflows.data.dataset import Dataset
 from mlflows.data.datastore_kinds import S3Datastore
 from mlflows.data.definition import DataFile
 from mlflows.data.s3_store import PART_BYTES, S3Settings, S3Store
+from mlflows.data.store import Item
 from mlflows.exceptions import ServiceException, UserErrorException
 from tests.support.s3 import OwnServer, S3Server
 
@@ -357,3 +359,107 @@ class TestDatasets:
             assert whole_files(small / "cache/files") == []
         finally:
             subprocess.run(["umount", str(small)], check=True)
+
+
+class TestRefusedForGood:
+    """What the server will never take is said at once, whatever the patience."""
+
+    def store(self, server: S3Server, bucket: str) -> S3Store:
+        return store_of(server, bucket, patience=60)
+
+    @pytest.mark.parametrize("size", [1, 20 << 20])
+    def test_a_key_that_is_too_long(self, s3_server: S3Server, tmp_path: Path, size: int) -> None:
+        (tmp_path / "x").write_bytes(bytes(size))
+        store, began = self.store(s3_server, s3_server.make_bucket()), time.monotonic()
+        with pytest.raises(UserErrorException, match=r"the server refused it, KeyTooLongError \(.*too long") as caught:
+            store.put(str(tmp_path / "x"), "/".join(["k" * 199] * 6), lambda size: None)
+        assert time.monotonic() - began < 5 and s3_server.secret_access_key not in str(caught.value)
+
+    def test_without_a_body(self, s3_server: S3Server) -> None:
+        """The answer to HEAD has none."""
+        store, began = self.store(s3_server, s3_server.make_bucket()), time.monotonic()
+        with pytest.raises(UserErrorException, match="the server refused it, HTTP 400"):
+            store.item("k" * 1100)
+        assert time.monotonic() - began < 5
+
+    def test_a_bucket_that_cannot_be(self, s3_server: S3Server) -> None:
+        began = time.monotonic()
+        with pytest.raises(UserErrorException, match=r"the server refused it, InvalidBucketName \(The specified bucket is not valid\)"):
+            list(self.store(s3_server, "B").items(""))
+        assert time.monotonic() - began < 5
+
+
+class TestMayPass:
+    """By what obstore's errors say; real answers of servers that MinIO does not give."""
+
+    @pytest.mark.parametrize(
+        ("status", "code", "passes"),
+        [
+            ("400 Bad Request", "RequestTimeout", True),
+            ("400 Bad Request", "IncompleteBody", True),
+            ("400 Bad Request", "InvalidArgument", False),
+            ("400 Bad Request", "AuthorizationHeaderMalformed", False),
+            ("408 Request Timeout", "", True),
+            ("409 Conflict", "OperationAborted", True),
+            ("429 Too Many Requests", "", True),
+            ("405 Method Not Allowed", "MethodNotAllowed", False),
+            ("500 Internal Server Error", "InternalError", True),
+            ("503 Service Unavailable", "SlowDown", True),
+        ],
+    )
+    def test_answers(self, status: str, code: str, passes: bool) -> None:
+        text = "Generic S3 error: Error performing PUT http://s3/b/404%20k in 1ms - Server returned non-2xx status code: "
+        body = f"<Error><Code>{code}</Code><Message>Not KEY, not SECRET.</Message></Error>" if code else ""
+        error = GenericError(f"{text}{status}: {body}")
+        assert s3_store._may_pass(error) is passes
+        settings = S3Settings("b", "http://s3", access_key_id="KEY", secret_access_key="SECRET")
+        explained = S3Store(settings, 1)._explained(error, "404 K")
+        assert isinstance(explained, ServiceException if passes else UserErrorException)
+        assert (code or status[:3]) in explained.message and "KEY" not in explained.message and "SECRET" not in explained.message
+        assert passes or "(Not ***, not ***)" in explained.message
+
+    def test_no_answer(self) -> None:
+        assert s3_store._may_pass(GenericError("Generic S3 error: HTTP error: error sending request"))
+
+
+class Counting(S3Store):
+    """Remembers what it was asked for."""
+
+    asked: list[str]
+    spans: list[tuple[float, float]]
+
+    def items(self, prefix: str) -> Iterator[Item]:
+        self.asked.append(f"items {prefix}")
+        return super().items(prefix)
+
+    def item(self, path: str) -> Item | None:
+        began = time.monotonic()
+        found = super().item(path)
+        self.asked.append(path)
+        self.spans.append((began, time.monotonic()))
+        return found
+
+
+class TestSnapshots:
+    """The bucket holds the contents of all snapshots there ever were: only those of the one are asked for, many at once."""
+
+    def test_pushed_and_pulled(self, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = Counting(store_of(s3_server, s3_server.make_bucket())._settings)
+        store.asked, store.spans = [], []
+        monkeypatch.setattr(snapshot_sharing, "_default_store", lambda workspace: store)
+        code = tmp_path / "code"
+        code.mkdir()
+        for number in range(100):
+            (code / f"{number}.py").write_text(str(number))
+        monkeypatch.setenv("MLFLOWS_HOME", str(tmp_path / "home"))
+        taken = snapshot.take(code, snapshot.store_of("team"))
+        assert snapshot_sharing.push(Team(), taken.id) == 101
+        (code / "100.py").write_text("more")
+        more = snapshot.take(code, snapshot.store_of("team"))
+        assert snapshot_sharing.push(Team(), more.id) == 2
+        monkeypatch.setenv("MLFLOWS_HOME", str(tmp_path / "another"))
+        snapshot_sharing.pull(Team(), more.id)
+        snapshot.materialize(more.id, snapshot.store_of("team"), tmp_path / "out")
+        assert len(list((tmp_path / "out").glob("*.py"))) == 101
+        assert not [each for each in store.asked if each.startswith("items ")] and len(store.asked) == 305
+        assert max(sum(began <= moment <= end for began, end in store.spans) for moment, _ in store.spans) > 4

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlflows import blocks
-from mlflows.data.data_reference import DataReference
+from mlflows.data.data_reference import DataReference, reference_input
 from mlflows.data.data_type import DataType
 from mlflows.data.datapath import DataPath, DataPathComputeBinding
 from mlflows.data.dataset import Dataset
@@ -65,11 +65,22 @@ class TestReference:
             ({"mode": "copy"}, "mode: 'copy' is not one of mount, download, upload"),
             ({"path_on_compute": 3}, "path_on_compute: expected a path, got 3"),
             ({"overwrite": "yes"}, "overwrite: expected True or False, got 'yes'"),
+            ({"path_on_datastore": "img/*.png"}, r"path_on_datastore: 'img/\*.png' has a pattern.* Dataset.File.from_files\(\("),
+            ({"path_on_datastore": "img/?"}, "path_on_datastore: 'img/.' has a pattern, and a reference is one file or folder"),
+            ({"path_on_datastore": "img[12]", "mode": "upload"}, "path_on_datastore: 'img.12.' has a pattern"),
         ],
     )
     def test_mistakes(self, filled: LocalFolderDatastore, arguments: dict[str, Any], says: str) -> None:
         with pytest.raises(UserErrorException, match=says):
             DataReference(**{"datastore": filled, **arguments})
+
+    def test_a_pattern_of_a_run_configuration(self) -> None:
+        with pytest.raises(UserErrorException, match="path_on_datastore: 'img/.' has a pattern"):
+            reference_input("store", "img/*", "mount", None, False)
+
+    def test_a_pattern_below(self, filled: LocalFolderDatastore) -> None:
+        with pytest.raises(UserErrorException, match="path_on_datastore: 'img/.' has a pattern"):
+            filled.path("img", "r").path("*")
 
     @pytest.mark.parametrize("path", ["..", "../x", "img/../../x", "a\0b"])
     def test_a_path_that_leads_out(self, filled: LocalFolderDatastore, path: str) -> None:

@@ -101,13 +101,79 @@ class TestMatching:
         assert sorted(item.path for item in matching(LocalStore(str(tmp_path)), pattern)) == expected
 
 
+@pytest.mark.parametrize("count", [transfer.FEW, transfer.FEW + 1])
+def test_what_is_there_of_what_is_asked_for(tmp_path: Path, count: int) -> None:
+    """And no stranger, in the folder or beside it."""
+    store = LocalStore(str(tmp_path))
+    names = [f"folder/{number}" for number in range(count)]
+    for name in [*names[1:], "folder/stranger", "folder/deep/0", "folderette/0", "beside"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert transfer.there(store, names, "folder") == transfer.there(store, names, "") == set(names[1:])
+    assert set(transfer.found(store, names)) == set(names[1:])
+
+
+def test_nothing_is_looked_for(tmp_path: Path) -> None:
+    assert transfer.found(LocalStore(str(tmp_path)), []) == {} and transfer.there(LocalStore(str(tmp_path)), [], "") == set()
+
+
 class TestLocalStore:
+    def test_an_unreadable_source_is_named(self, tmp_path: Path) -> None:
+        store = LocalStore(str(tmp_path / "store"))
+        with pytest.raises(UserErrorException, match=r"/nothing cannot be read: No such file"):
+            store.put(str(tmp_path / "nothing"), "x", lambda size: None)
+        with pytest.raises(UserErrorException, match=f" {tmp_path} cannot be read: Is a directory"):
+            store.put(str(tmp_path), "x", lambda size: None)
+        assert not (tmp_path / "store").exists()
+
+    def test_a_folder_below(self, tmp_path: Path) -> None:
+        store = LocalStore(str(tmp_path / "store"))
+        assert store.below("a/b") == str(tmp_path / "store/a/b") and not (tmp_path / "store").exists()
+        assert store.below("/a//b/", make=True) == str(tmp_path / "store/a/b") and (tmp_path / "store/a/b").is_dir()
+        assert store.below("a/b", make=True) == store.below("a/b") == str(tmp_path / "store/a/b")
+        assert store.below("", make=True) == store.below("") == str(tmp_path / "store")
+        (tmp_path / "store/inside").symlink_to("a")
+        assert store.below("inside/c", make=True) == str(tmp_path / "store/inside/c") and (tmp_path / "store/a/c").is_dir()
+        (tmp_path / "linked").symlink_to("store")  # the datastore's own folder may be one
+        assert LocalStore(str(tmp_path / "linked")).below("d", make=True) == str(tmp_path / "linked/d")
+
+    @pytest.mark.parametrize("make", [True, False])
+    @pytest.mark.parametrize(
+        ("path", "says"),
+        [
+            ("out", "path: 'out' leads through a link out of the folder"),
+            ("out/deep/x", "path: 'out/deep/x' leads through a link out of the folder"),
+            ("out-to-nothing", "path: 'out-to-nothing' leads through a link out of the folder"),
+            ("nowhere", "path: 'nowhere' in the folder .* is or leads through a file"),
+            ("file", "path: 'file' in the folder .* is or leads through a file, and a folder is needed. Remove it"),
+            ("file/x/y", "path: 'file/x/y' in the folder .* is or leads through a file"),
+            ("to-file/x", "path: 'to-file/x' in the folder .* is or leads through a file"),
+            ("../x", "path: '../x' leads out of the folder"),
+            ("a\0b", "is not a path that can be written"),
+        ],
+    )
+    def test_no_folder_below(self, tmp_path: Path, path: str, says: str, make: bool) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        root = tmp_path / "store"
+        root.mkdir()
+        (root / "file").write_text("x")
+        for link, to in (("out", "../elsewhere"), ("out-to-nothing", "../nothing"), ("nowhere", "nothing"), ("to-file", "file")):
+            (root / link).symlink_to(to)
+        with pytest.raises(UserErrorException, match=says):
+            LocalStore(str(root)).below(path, make)
+        assert list((tmp_path / "elsewhere").iterdir()) == [] and not (tmp_path / "nothing").exists() and not (root / "nothing").exists()
+
+    def test_a_file_where_the_store_is(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(UserErrorException, match="is or leads through a file"):
+            LocalStore(str(tmp_path / "file")).below("", make=True)
+
     def test_links_lead_nowhere_else(self, tmp_path: Path) -> None:
         for name in ("store", "elsewhere"):
             (tmp_path / name).mkdir()
         (tmp_path / "store" / "link").symlink_to(tmp_path / "elsewhere")
         (tmp_path / "x").write_text("x")
-        with pytest.raises(UserErrorException, match="through a link that leads out"):
+        with pytest.raises(UserErrorException, match="path: 'link' leads through a link out of the folder"):
             LocalStore(str(tmp_path / "store")).put(str(tmp_path / "x"), "link/x", lambda size: None)
         assert list((tmp_path / "elsewhere").iterdir()) == []
 

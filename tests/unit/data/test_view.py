@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -280,6 +282,78 @@ class TestRemove:
         (tmp_path / "to").symlink_to(tmp_path / "elsewhere")
         view.remove(str(tmp_path / "to"), keep)
         assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o500 and not (tmp_path / "to").is_symlink()
+
+    def test_somebody_writes_into_it(self, tmp_path: Path) -> None:
+        """For a moment: what a script that is being killed has left behind."""
+        folder, stop = tmp_path / "busy", time.monotonic() + 0.4
+
+        def write() -> None:
+            number = 0
+            while time.monotonic() < stop:
+                number += 1
+                with contextlib.suppress(OSError):
+                    (folder / "in").mkdir(parents=True, exist_ok=True)
+                    (folder / "in" / str(number)).write_text("x")
+                time.sleep(0.0005)
+
+        (folder / "in").mkdir(parents=True)
+        writers = [threading.Thread(target=write) for _ in range(3)]
+        for writer in writers:
+            writer.start()
+        view.remove(str(folder))
+        for writer in writers:
+            writer.join()
+        view.remove(str(folder))
+        assert not folder.exists()
+
+    def test_somebody_goes_on_writing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Here in the moment before each time that a folder is removed."""
+        monkeypatch.setattr(view, "BUSY_SECONDS", 0.1)
+        (tmp_path / "busy").mkdir()
+        rmdir = os.rmdir
+
+        def late(path: str, **more: int) -> None:
+            (tmp_path / "busy" / "late").touch()
+            rmdir(path, **more)
+
+        monkeypatch.setattr(os, "rmdir", late)
+        with pytest.raises(OSError, match="Directory not empty"):
+            view.remove(str(tmp_path / "busy"))
+
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_links_in_it_are_not_followed(self, tmp_path: Path, keep: bool) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "file").write_text("x")
+        (tmp_path / "elsewhere").chmod(0o500)
+        (tmp_path / "folder" / "in").mkdir(parents=True)
+        for link in ("to", "in/to"):
+            (tmp_path / "folder" / link).symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "folder" / "in").chmod(0o555)
+        view.remove(str(tmp_path / "folder"), keep)
+        assert (tmp_path / "elsewhere" / "file").exists() and (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o500
+        assert (tmp_path / "folder").exists() is keep
+
+
+class Cancelled(Exception):
+    """Somebody does not want it any more."""
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_cancel_is_noticed_while_links_are_made(tmp_path: Path, local: bool) -> None:
+    server = Anything({str(number): b"" for number in range(1000)})
+    files = server.files()
+    view.fill(files, str(tmp_path / "first"), True)
+    files = locally(tmp_path / "first") if local else files
+    asked: list[int] = []
+
+    def tick(size: int) -> None:
+        asked.append(size)
+        if len(asked) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        view.fill(files, str(tmp_path / "second"), False, tick)
+    assert 0 < len(os.listdir(tmp_path / "second")) < 1000 and set(asked) == {0}
 
 
 def test_again_is_quick(tmp_path: Path) -> None:

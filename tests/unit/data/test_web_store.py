@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,3 +87,25 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_store, "_PAUSES", (0.01,))
     with pytest.raises(UserErrorException, match="http://127.0.0.1:1/x: no answer from the server"):
         Dataset.File.from_files("http://127.0.0.1:1/x")
+
+
+def test_an_address_that_is_none(moody: str) -> None:
+    with pytest.raises(UserErrorException, match="/a b' is not an address. Write"):
+        web_store.WebStore(moody).item("a b")
+
+
+def test_a_server_that_speaks_something_else() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def babble() -> None:
+            for _ in range(2):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(b"220 ready\r\n")
+
+        threading.Thread(target=babble, daemon=True).start()
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(UserErrorException, match="no answer from the server") as caught:
+            patch.setattr(web_store, "_PAUSES", (0.01,))
+            web_store.WebStore(f"http://127.0.0.1:{listening.getsockname()[1]}").item("x")
+        assert caught.value.__suppress_context__
