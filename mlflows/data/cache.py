@@ -36,7 +36,7 @@ FILLED_TO = 0.9
 
 MARK = 10**18
 """Nanoseconds since 1970: the time of change of a file that is whole and as it was fetched."""
-USED_NS = 60 * 10**9
+USED_NS = 600 * 10**9
 """So old a time of use is written anew."""
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}

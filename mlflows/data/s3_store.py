@@ -23,6 +23,8 @@ FILES = 32
 """Small objects under way at once."""
 MOST_PARTS = 9000
 """S3 takes 10,000."""
+PAGE = 1000
+"""Objects that one request lists: S3 gives no more."""
 LONGEST_MESSAGE = 300
 """Characters of what a server says."""
 REQUEST_SECONDS = 120
@@ -42,6 +44,8 @@ _PASSING = (
     "XAmzContentSHA256Mismatch",
 )
 """What S3 answers with 4xx although the same request may be taken a little later."""
+_ELSEWHERE = "redirect without LOCATION"
+"""In obstore's words for a bucket of another region."""
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "AccessDenied", "InvalidClientTokenId")
 
 T = TypeVar("T")
@@ -144,19 +148,19 @@ class S3Store:
         last = after
 
         def page() -> Any:
-            nonlocal listing
+            nonlocal listing, last
             try:
                 if listing is None:
-                    listing = iter(obstore.list(self._store(), prefix=folder or None, offset=last, chunk_size=1000))
-                return next(listing, None)
+                    listing = iter(obstore.list(self._store(), prefix=folder or None, offset=last, chunk_size=PAGE))
+                found = next(listing, None)
             except BaseException:
                 listing = None
                 raise
+            last = found[-1]["path"] if found else last
+            return found
 
-        while (found := self._ask(page, "")) is not None:
-            for meta in found:
-                last = meta["path"]
-                yield _item(meta)
+        for found in _one_ahead(lambda: self._ask(page, "")):
+            yield from map(_item, found)
 
     def _fetch_small(self, item: Item, target: str, tick: Tick) -> None:
         data = memoryview(self._range(item, 0, item.size)) if item.size else memoryview(b"")
@@ -295,6 +299,9 @@ class S3Store:
             )
         if isinstance(error, FileNotFoundError):
             return UserErrorException(f"There is no {path!r} in {self.place}.")
+        if _ELSEWHERE in text:
+            region = repr(self._settings.region) if self._settings.region else "that is used when none is given"
+            return UserErrorException(f"{self.place} is not in the region {region}. Register the datastore with the bucket's region.")
         if isinstance(error, ValueError) or kind == "InvalidPathError" or "parsing Path" in text or "parse path" in text:
             return UserErrorException(
                 f"A path in {self.place}{_named(path)} has an empty part, '.', '..' or a control character. Rename the object, or give a "
@@ -322,6 +329,25 @@ def _obstore() -> Any:
     except ImportError as error:
         raise UserErrorException("Datastores of S3 need the extra s3: pip install 'mlflows[s3]'.") from error
     return obstore
+
+
+def _one_ahead(ask: Callable[[], Any]) -> Iterator[Any]:
+    """Pages until there is none; while one is worked on, the server makes the next."""
+    found = ask()
+    if found is not None and len(found) == PAGE:
+        from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+        pool = ThreadPoolExecutor(1)
+        try:
+            while found is not None:
+                coming = pool.submit(ask)
+                yield found
+                found = coming.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    while found is not None:
+        yield found
+        found = ask()
 
 
 def _item(meta: Any) -> Item:
@@ -372,7 +398,9 @@ def _may_pass(error: BaseException) -> bool:
     code, status = _code(text), _status(text)
     if code in _PASSING:
         return True
-    return code not in ("NoSuchBucket", *_REFUSED) and "arsing Path" not in text and (status not in range(400, 500) or status in (408, 429))
+    if code in ("NoSuchBucket", *_REFUSED) or "arsing Path" in text or _ELSEWHERE in text:
+        return False
+    return status not in range(400, 500) or status in (408, 429)
 
 
 def _code(text: str) -> str:

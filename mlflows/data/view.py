@@ -201,12 +201,14 @@ class _Filling:
 
     def __init__(self, files: Sequence[DataFile], sources: list[str], tick: Tick, ignore_gone: bool) -> None:
         self._files, self._sources, self._tick, self._ignore_gone = files, sources, tick, ignore_gone
+        self._linked = 0
 
     def link_all(self, members: Sequence[_Member], there: int) -> None:
         """To be read only."""
-        for number, (name, index) in enumerate(members):
-            if number % TICK_FILES == 0:
+        for name, index in members:
+            if self._linked % TICK_FILES == 0:
                 self._tick(0)
+            self._linked += 1
             if not self._sources[index]:
                 continue
             hard = self._files[index].store.folder is None

@@ -27,13 +27,16 @@ def folder(tmp_path: Path) -> Path:
 def test_data_example(folder: Path, services: Services, s3_server: S3Server) -> None:
     [text] = [block.text for block in blocks(README) if block.text.startswith(FIRST)]
     bucket = s3_server.make_bucket("digits")
+    with (folder / "examples/data/code/train.py").open("a") as script:
+        script.write("\nimport os\nprint('Of S3:', [name for name in os.environ if name.startswith('S3_')])\n")
     done = bash(text.replace(FIRST, ""), folder, s3_server, bucket)
     assert "digit_images: version 1" in done and "600 labels, 600 images" in done, done
     assert "300 predictions written" in done and "Accuracy: 0." in done and done.endswith("Status: Completed\n"), done
+    assert "Of S3: ['S3_" in done and "S3_SECRET_KEY" not in done, done
     predictions = s3_server.objects(bucket, "predictions/")
     assert [key.rsplit("/", 1)[1] for key in predictions] == ["predicted.csv"]
 
-    again = bash("mlflows run examples/data/submit.py", folder, s3_server, bucket)
+    again = bash("unset S3_SECRET_KEY\nmlflows run examples/data/submit.py", folder, s3_server, bucket)
     assert again.endswith("Status: Completed\n"), again
     assert len(s3_server.objects(bucket, "predictions/")) == 2
     assert s3_server.secret_access_key not in done + again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import os
 import signal
 import subprocess
@@ -387,6 +388,28 @@ class TestRefusedForGood:
         with pytest.raises(UserErrorException, match=r"the server refused it, InvalidBucketName \(The specified bucket is not valid\)"):
             list(self.store(s3_server, "B").items(""))
         assert time.monotonic() - began < 5
+
+    def test_a_bucket_of_another_region(self) -> None:
+        """As AWS says it; a MinIO has one region."""
+
+        class Elsewhere(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(301)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        store = S3Store(S3Settings("b", f"http://127.0.0.1:{server.server_port}", "here", anonymous=True), 60)
+        began = time.monotonic()
+        with pytest.raises(UserErrorException, match="is not in the region 'here'. Register the datastore with the bucket's region"):
+            list(store.items(""))
+        assert time.monotonic() - began < 5
+        server.shutdown()
+        server.server_close()
 
 
 class TestMayPass:

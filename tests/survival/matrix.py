@@ -300,7 +300,7 @@ def _ending(theatre: Theatre, name: str) -> Job:
     theatre.together.wait()
     time.sleep(4)
     (job.witness.with_suffix(".stop")).touch()
-    return job.hurt().closed(END_SECONDS + theatre.away)
+    return job.hurt(theatre.away - 4).closed(END_SECONDS + theatre.away)
 
 
 def mlflow_database(theatre: Theatre) -> Job:

@@ -267,9 +267,9 @@ class Job:
         """The processes whose flow drives it: they have its lock open."""
         return holders(self.folder / "flow.lock")
 
-    def hurt(self) -> Job:
-        """The harm is done."""
-        self.harmed = time.monotonic()
+    def hurt(self, lasting: float = 0.0) -> Job:
+        """The harm is done, or is so many seconds from now."""
+        self.harmed = time.monotonic() + lasting
         return self
 
     def cancel(self) -> None:
