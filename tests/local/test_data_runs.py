@@ -135,7 +135,6 @@ class TestInputs:
         assert all(told[0][name]["digest"] != told[1][name]["digest"] for name in told[0])
         assert told[0]["table"]["source_type"] == "local" and str(store.root / place) in told[0]["table"]["source"]
 
-
     def test_that_do_not_answer_hold_up_no_other_run(self, ws: Workspace, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
             address = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
