@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from conftest import IN_CI
 from tests.support import engine, s3
 from tests.support.engine import Engine, Registry
 from tests.support.s3 import S3Server
@@ -92,6 +93,9 @@ def private_image_registry() -> Registry:
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> S3Server:
-    """A MinIO, with its address, its keys and ``make_bucket``."""
-    return s3.find_server()
+def s3_server() -> Iterator[S3Server]:
+    """A MinIO, with its address, its keys and ``make_bucket``; where it outlives the tests, the buckets are removed."""
+    server = s3.find_server()
+    yield server
+    if not IN_CI:
+        server.remove_buckets()

@@ -53,6 +53,6 @@ alone minio
 make_credentials
 mkdir -p "$state/minio"
 MINIO_ROOT_USER=$(cut -d: -f1 "$credentials") MINIO_ROOT_PASSWORD=$(cut -d: -f2 "$credentials") \
-    MINIO_BROWSER=off MINIO_UPDATE=off by_hand minio "$binary" server --quiet --address "$address" "$state/minio"
+    MINIO_BROWSER=off MINIO_UPDATE=off MINIO_SCANNER_SPEED=slowest by_hand minio "$binary" server --quiet --address "$address" "$state/minio"
 wait_until 60 minio answers
 tell "$address"

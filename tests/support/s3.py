@@ -31,6 +31,8 @@ class S3Server:
     endpoint: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    made: list[str] = field(default_factory=list, repr=False)
+    """The buckets that make_bucket has made."""
 
     def client(self) -> Any:
         """botocore's client: what the tests look with is not what the package transfers with."""
@@ -50,7 +52,21 @@ class S3Server:
         """A new, empty bucket; its name."""
         name = f"{re.sub('[^a-z0-9]+', '-', stem.lower()).strip('-')[:40]}-{secrets.token_hex(4)}"
         self.client().create_bucket(Bucket=name)
+        self.made.append(name)
         return name
+
+    def remove_buckets(self) -> None:
+        """Remove what make_bucket has made, with all that is in it."""
+        client = self.client()
+        for bucket in self.made:
+            for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+                client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                keys = [{"Key": each["Key"]} for each in page.get("Contents", [])]
+                if keys:
+                    client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            client.delete_bucket(Bucket=bucket)
+        self.made.clear()
 
     def objects(self, bucket: str, prefix: str = "") -> dict[str, int]:
         """Key -> size of all objects."""
