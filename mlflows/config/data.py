@@ -15,8 +15,8 @@ from mlflows.data.abstract_dataset import AbstractDataset, HasPrefect
 from mlflows.data.data_reference import DataReference, reference_input
 from mlflows.data.dataset_consumption_config import MODES, DatasetConsumptionConfig
 from mlflows.data.datastore import Datastore
-from mlflows.data.definition import Definition
 from mlflows.data.output_dataset_config import OutputDatasetConfig, OutputFileDatasetConfig
+from mlflows.data.resolving import dataset_of
 from mlflows.environments.element import Element
 from mlflows.exceptions import UserErrorException
 from mlflows.spec import JobArgument
@@ -138,7 +138,7 @@ def _renamed(argument: JobArgument, name: str) -> JobArgument:
 
 def _dataset(location: Mapping[str, Any], lookup: HasPrefect | None) -> AbstractDataset:
     if location.get("definition"):
-        return AbstractDataset._of(Definition.from_dict(location["definition"]), {}, lookup)
+        return dataset_of(lookup, location["definition"])
     id, name, version = (location.get(key) for key in ("id", "name", "version"))
     if not id and not name:
         raise UserErrorException("data_location.dataset: has neither an id nor a name. Give those of a registered dataset.")

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from mlflows import settings
 from mlflows.data import partial
 from mlflows.data.definition import DataFile
+from mlflows.data.parallel import in_parallel
 from mlflows.data.store import UNKNOWN, Gone, Item, Store, Tick, disk_error, local_path
 from mlflows.exceptions import UserErrorException
 
@@ -116,14 +117,7 @@ class Cache:
                     raise
                 lost.add(entry.key)
 
-        from concurrent.futures import ThreadPoolExecutor  # not needed to submit a run, and slow to import
-
-        pool = ThreadPoolExecutor(min(max(entry.store.parallel for entry in missing), len(missing)))
-        try:
-            for _ in pool.map(fetch, missing):
-                pass
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        in_parallel(fetch, missing, max(entry.store.parallel for entry in missing))
         return lost
 
     def _make_room(self, coming: int) -> None:

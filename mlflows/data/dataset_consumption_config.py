@@ -49,11 +49,7 @@ class DatasetConsumptionConfig:
 
     @name.setter
     def name(self, value: str) -> None:
-        if not isinstance(value, str) or not _NAME.fullmatch(value):
-            raise UserErrorException(
-                f"name: {value!r} is not the name of an input. Use letters, digits and underscores, and no digit in front."
-            )
-        self._name = value
+        self._name = checked_name("input", value)
 
     def as_mount(self, path_on_compute: str | None = None) -> DatasetConsumptionConfig:
         """The same, mounted."""
@@ -105,6 +101,19 @@ class DatasetConsumptionConfig:
 
     def __repr__(self) -> str:
         return f"DatasetConsumptionConfig({self.name!r}, {self.dataset!r}, mode={self.mode!r})"
+
+
+def checked_name(word: str, name: object) -> str:
+    """The name of an input or output, which ``word`` is; it becomes a variable's.
+
+    Raises:
+        UserErrorException: it is none.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserErrorException(
+            f"name: {name!r} is not the name of an {word}. Use letters, digits and underscores, and no digit in front."
+        )
+    return name
 
 
 def _check_dataset(dataset: Any) -> None:

@@ -12,7 +12,7 @@ from mlflows.data import dataset_registry, globs
 from mlflows.data.abstract_dataset import _description, _tags
 from mlflows.data.data_reference import DataReference, workspace_of
 from mlflows.data.datapath import DataPath
-from mlflows.data.dataset_consumption_config import DIRECT_MODE, MOUNT_MODE, DatasetConsumptionConfig
+from mlflows.data.dataset_consumption_config import DIRECT_MODE, MOUNT_MODE, DatasetConsumptionConfig, checked_name
 from mlflows.data.dataset_factory import Reading, delimited, reading_of
 from mlflows.data.partitions import PartitionFormat
 from mlflows.exceptions import UserErrorException
@@ -31,7 +31,6 @@ DEFAULT_PATH = "dataset/{run-id}/{output-name}"
 PLACEHOLDERS = ("{run-id}", "{output-name}")
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class Destination(NamedTuple):
@@ -69,11 +68,7 @@ class OutputDatasetConfig:
 
     @name.setter
     def name(self, value: str) -> None:
-        if not isinstance(value, str) or not _NAME.fullmatch(value):
-            raise UserErrorException(
-                f"name: {value!r} is not the name of an output. Use letters, digits and underscores, and no digit in front."
-            )
-        self._name = value
+        self._name = checked_name("output", value)
 
     def register_on_complete(self, name: str, description: str | None = None, tags: Mapping[str, str] | None = None) -> Self:
         """The same, registered as the next version of a dataset when the run has completed.

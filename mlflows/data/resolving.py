@@ -13,11 +13,11 @@ from mlflows.data.tabular_dataset import TabularDataset
 __all__ = ["FileDataset", "TabularDataset", "dataset_of"]
 
 
-def dataset_of(workspace: HasPrefect, definition: Mapping[str, Any]) -> AbstractDataset:
+def dataset_of(workspace: HasPrefect | None, definition: Mapping[str, Any]) -> AbstractDataset:
     """The dataset of a definition as ``Definition.to_dict`` writes it. Nothing is looked up yet: its files are when they are asked for.
 
     Args:
-        workspace: whose datastores the definition means.
+        workspace: whose datastores the definition means; None: one that means none.
         definition: the definition.
 
     Raises:

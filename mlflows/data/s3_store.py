@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from mlflows.data import partial
+from mlflows.data.parallel import in_parallel
 from mlflows.data.partial import Partial
 from mlflows.data.store import Changed, Item, Tick, changed, disk_error, gone, patience, readable_size
 from mlflows.exceptions import AuthenticationException, AzureMLException, ServiceException, UserErrorException
@@ -175,8 +176,6 @@ class S3Store:
         tick(item.size)
 
     def _fetch_large(self, item: Item, target: str, tick: Tick) -> None:
-        from concurrent.futures import ThreadPoolExecutor  # slow to import
-
         with Partial(item, target, PART_BYTES) as file:
             missing = file.missing()
             tick(item.size - sum(end - begin for begin, end in missing))
@@ -185,15 +184,11 @@ class S3Store:
                 file.write(part[0], memoryview(self._range(item, *part)))
                 tick(part[1] - part[0])
 
-            pool = ThreadPoolExecutor(RANGES)
             try:
-                for _ in pool.map(fetch, missing):
-                    pass
+                in_parallel(fetch, missing, RANGES)
             except Changed:
                 file.discard()
                 raise
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
             self._check_large(item, file)
             file.finish()
 

@@ -116,13 +116,9 @@ def checked_path(field: str, path: object, where: str) -> str:
     """
     if not isinstance(path, str):
         raise UserErrorException(f"{field}: expected a path in the datastore, got {path!r}.")
-    depth, parts = 0, []
-    for part in path.split("/"):
-        depth += -1 if part == ".." else 1 if part not in ("", ".") else 0
-        if depth < 0 or part == "..":
-            raise UserErrorException(f"{field}: {path!r} leads out of {where}. Give a path without '..'.")
-        if part not in ("", "."):
-            parts.append(part)
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UserErrorException(f"{field}: {path!r} leads out of {where}. Give a path without '..'.")
     return "/".join(parts)
 
 

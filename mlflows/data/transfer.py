@@ -7,9 +7,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from mlflows.data import partial
+from mlflows.data.parallel import in_parallel
 from mlflows.data.store import Item, Store, local_path, stays_inside
 from mlflows.exceptions import UserErrorException
 
@@ -112,20 +112,6 @@ def human(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:,.2f} GB"
-
-
-def in_parallel(work: Callable[[Any], None], pairs: Sequence[Any], parallel: int) -> None:
-    """Do the work for each, in so many threads. The first error ends it; what has not begun does not begin."""
-    from concurrent.futures import ThreadPoolExecutor  # not needed to submit a run, and slow to import
-
-    if not pairs:
-        return
-    pool = ThreadPoolExecutor(min(parallel, len(pairs)))
-    try:
-        for _ in pool.map(work, pairs):
-            pass
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _targets(items: Iterable[Item], root: str) -> list[tuple[Item, str]]:

@@ -17,6 +17,7 @@ from mlflows.data import partial
 from mlflows.data.cache import Cache
 from mlflows.data.definition import DataFile
 from mlflows.data.local_store import LocalStore, copied, is_as_listed
+from mlflows.data.parallel import in_parallel
 from mlflows.data.store import UNKNOWN, Tick, changed, disk_error, gone, local_path
 from mlflows.exceptions import UserErrorException
 
@@ -224,19 +225,12 @@ class _Filling:
 
     def copy_all(self, members: Sequence[_Member], there: int) -> None:
         """To be written to."""
-        from concurrent.futures import ThreadPoolExecutor  # slow to import
-
         wanted = [member for member in members if self._sources[member[1]]]
         if len(wanted) < _FEW:
             for name, index in wanted:
                 self._copy(index, name, there, _OWN)
             return
-        pool = ThreadPoolExecutor(COPIERS)
-        try:
-            for _ in pool.map(lambda member: self._copy(member[1], member[0], there, _OWN), wanted):
-                pass
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        in_parallel(lambda member: self._copy(member[1], member[0], there, _OWN), wanted, COPIERS)
 
     def _link(self, index: int, name: str, there: int, hard: bool) -> None:
         try:

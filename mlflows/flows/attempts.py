@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlflows.flows import logs
-from mlflows.history import collector
 from mlflows.job import layout
 
 FOLDER = "attempts"
@@ -70,7 +69,7 @@ def _put_away(folder: Path, number: int) -> None:
     _move(logs_of_it, user_logs / f"attempt_{number}")
     _move(_files(folder / layout.EVENTS), archive / layout.EVENTS)
     _move(_files(folder / layout.MAILBOX), archive / layout.MAILBOX)
-    kept = (collector.STATE_FILE, logs.PLACE_FILE, layout.CANCEL_FILE, layout.JOB_FILE, layout.STATUS_FILE, layout.CLOSED_FILE)
+    kept = (layout.COLLECTOR_FILE, logs.PLACE_FILE, layout.CANCEL_FILE, layout.JOB_FILE, layout.STATUS_FILE, layout.CLOSED_FILE)
     for name in kept:
         _move([folder / name], archive)
 

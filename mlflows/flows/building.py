@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Union
 
-from mlflows import settings
 from mlflows.compute.local import read_json
 from mlflows.environments import builds, credentials, registry
 from mlflows.environments.builds import BuildStopped, Built, EnvironmentBuildError
@@ -54,7 +53,7 @@ async def provide(context: RunContext, job: JobSpec, logger: Logger) -> tuple[Jo
         return job, launched
     environment = job.environment
     if environment.name and not environment.definition and not environment.interpreter:
-        environment = await asyncio.to_thread(_looked_up, environment, _client(context))
+        environment = await asyncio.to_thread(_looked_up, environment, context.workspace._prefect())
         variables = environment.definition.pop("environmentVariables", None) or {}
         job = job.replace(environment=environment, environment_variables={**variables, **job.environment_variables})
     interpreter = await asyncio.to_thread(resolve_interpreter, environment)
@@ -68,7 +67,7 @@ async def register(context: RunContext, job: JobSpec) -> dict[str, str]:
     """Register what the run runs in, if it has a name; the tag that says as which version. A failure is a warning."""
     environment = job.environment
     definition = {**environment.definition, "environmentVariables": job.environment_variables} if environment.definition else {}
-    version = await asyncio.to_thread(registry.remember, _client(context), environment.name, definition)
+    version = await asyncio.to_thread(registry.remember, context.workspace._prefect(), environment.name, definition)
     return {"environment_version": version} if version else {}
 
 
@@ -87,10 +86,6 @@ def _looked_up(environment: EnvironmentSpec, client: RestClient) -> EnvironmentS
     return dataclasses.replace(environment, definition=definition, version=str(definition.get("version") or "") or None)
 
 
-def _client(context: RunContext) -> RestClient:
-    return RestClient(context.servers.prefect_api_url, settings.prefect_headers())
-
-
 async def _built(context: RunContext, environment: EnvironmentSpec, logger: Logger) -> Built | None:
     """The environment, known or built now; None if the run was canceled meanwhile."""
     name = await asyncio.to_thread(digest, environment.definition, "venv")
@@ -101,7 +96,7 @@ async def _built(context: RunContext, environment: EnvironmentSpec, logger: Logg
     logger.info("The environment %r (%s) is built now.", environment.name, name)
     wanted = _Wanted(environment.definition, name, context, logger)
     wish = asyncio.create_task(context.steering.cancel.wait())
-    work = asyncio.create_task(_in_turn(wanted, credentials.from_prefect(_client(context))))
+    work = asyncio.create_task(_in_turn(wanted, credentials.from_prefect(context.workspace._prefect())))
     try:
         async with _shipped(context, logger):
             await asyncio.wait({wish, work}, return_when=asyncio.FIRST_COMPLETED)

@@ -127,7 +127,7 @@ class _Provider:
         """Files, or a table that the script reads by its id."""
         dataset = dataset_of(self._workspace, spec["definition"])
         files = dataset._files()
-        definition = Definition.from_dict(spec["definition"])
+        definition = dataset._definition
         self._tell(spec.get("name") or name, digest_of(definition, files), definition.sources, files)
         if spec["mode"] == "direct":
             self._set(name, spec["id"])

@@ -13,6 +13,7 @@ from typing import Any
 from mlflows.data import dataset_registry, globs, transfer, view
 from mlflows.data.datastore import Datastore
 from mlflows.data.definition import FILE, TABULAR, Definition, Source
+from mlflows.data.parallel import in_parallel
 from mlflows.data.store import Changed, Store
 from mlflows.exceptions import AzureMLException, ServiceException, UserErrorException
 from mlflows.flows import data_record
@@ -176,7 +177,7 @@ class _Sender:
                 each.sent[relative] = state
                 self._note(f"Output {name!r}: {len(each.sent)} of {len(wanted)} files")
 
-        transfer.in_parallel(put, left, store.parallel)
+        in_parallel(put, left, store.parallel)
         each.done = True
         self._record.write(self._folder)
         with contextlib.suppress(OSError):  # it is there twice then, and goes with the job folder
@@ -225,7 +226,7 @@ def _registered(each: Delivery, wanted: dict[str, Any], workspace: RunWorkspace)
 
 
 def _refuse_what_is_there(store: Store, paths: list[str], each: Delivery) -> None:
-    there = transfer.there(store, paths, each.path) & set(paths)
+    there = transfer.there(store, paths, each.path)
     if there:
         named = ", ".join(sorted(there)[:MOST_NAMED])
         raise UserErrorException(

@@ -34,7 +34,6 @@ from mlflows.history.tracking import Tracking, TrackingError, TrackingUnreachabl
 from mlflows.job import layout
 from mlflows.spec import JobSpec
 
-STATE_FILE = "collector.json"
 BATCH = 1000
 """Points of one request."""
 FIRST_SECONDS = 0.2
@@ -116,7 +115,7 @@ class Collector:
         self.spec = spec
         self.folder = Path(folder)
         self._definition = definition
-        self._state = _read_state(self.folder / STATE_FILE)
+        self._state = _read_state(self.folder / layout.COLLECTOR_FILE)
         children = {key: RunRef(**value) for key, value in self._state.get("children", {}).items()}
         self.delivery = Delivery(tracking, ref, self.folder, children)
         self._shipper = Shipper(
@@ -369,10 +368,10 @@ class Collector:
     def _save(self) -> None:
         children = {key: asdict(ref) for key, ref in self.delivery.refs.items() if key not in (MAIN, self.ref.run_id)}
         self._state.update(format=1, children=children, files=self._shipper.sent)
-        temporary = self.folder / f"{STATE_FILE}.tmp"
+        temporary = self.folder / f"{layout.COLLECTOR_FILE}.tmp"
         with contextlib.suppress(OSError):  # a full disk: the next one starts a little earlier
             temporary.write_text(json.dumps(self._state))
-            temporary.replace(self.folder / STATE_FILE)
+            temporary.replace(self.folder / layout.COLLECTOR_FILE)
 
     # trouble
 

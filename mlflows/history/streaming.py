@@ -33,8 +33,6 @@ STATUS_SECONDS = 1.0
 """A status before the log begins is shown if it lasts longer."""
 PATIENCE = 120.0
 """Seconds without an answer from MLflow after which waiting ends with its error."""
-COLLECTED = "collector.json"
-"""In a job folder: how far the collector is (see collector.STATE_FILE, which is not imported for its name)."""
 _LOG = re.compile(r"std_log(_process_0*|_rank_0*|_node0*|)\.txt")
 
 Write = Callable[[str], object]
@@ -117,7 +115,7 @@ def _follow_folder(folder: Path, server: _Server, screen: _Screen) -> None:
 def _is_shipped(folder: Path) -> bool:
     """Whether the collector has written something since the job ended: what it writes last is the end."""
     try:
-        return os.stat(folder / COLLECTED).st_mtime_ns > os.stat(folder / layout.STATUS_FILE).st_mtime_ns
+        return os.stat(folder / layout.COLLECTOR_FILE).st_mtime_ns > os.stat(folder / layout.STATUS_FILE).st_mtime_ns
     except OSError:
         return False
 

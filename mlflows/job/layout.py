@@ -18,6 +18,7 @@
     cancel.json         why it is to be stopped, for the message; written before the supervisor gets SIGTERM
     status.json         how it ended; the supervisor writes it last, atomically
     attempts/           what former attempts of the run have left, by number; their logs are in user_logs/attempt_<number>/
+    collector.json      how far the collector is
     closed.json         the flow and the history are closed, too; nothing changes after it
 """
 
@@ -39,6 +40,7 @@ DATA_OUTPUTS = "data_outputs"
 DATA_FILE = "data.json"
 CANCEL_FILE = "cancel.json"
 STATUS_FILE = "status.json"
+COLLECTOR_FILE = "collector.json"
 CLOSED_FILE = "closed.json"
 
 FOLDER_VARIABLE = "MLFLOWS_JOB_FOLDER"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +20,7 @@ from mlflows.data.file_dataset import FileDataset
 from mlflows.data.tabular_dataset import TabularDataset
 from mlflows.exceptions import UserErrorException
 from mlflows.workspace import Workspace
+from tests.support.at_once import shared_out
 
 REGISTER = """
 import json, sys
@@ -64,30 +63,8 @@ def name() -> str:
 def register_at_once(name: str, work: list[int], processes: int) -> list[int]:
     """Register datasets of these counts in several threads of several processes; their versions."""
     names = str(Path(__file__).parents[2] / "mlflows" / "azureml_path")
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", REGISTER, name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([names, str(Path(__file__).parents[2])])},
-        )
-        for _ in range(processes)
-    ]
-    for process in started:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    answers: dict[int, str] = {}
-
-    def ask(index: int) -> None:
-        answers[index], _ = started[index].communicate(json.dumps(work[index::processes]) + "\n", timeout=240)
-
-    threads = [threading.Thread(target=ask, args=(index,)) for index in range(processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [process.returncode for process in started] == [0] * processes
-    return [version for answer in answers.values() for version in json.loads(answer)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([names, str(Path(__file__).parents[2])])}
+    return shared_out([sys.executable, "-c", REGISTER, name], work, processes, environment)
 
 
 class TestVersions:

@@ -7,9 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mlflows.history.collector import STATE_FILE, Collector
+from mlflows.history.collector import Collector
 from mlflows.history.limits import key_of
 from mlflows.history.tracking import Metric
+from mlflows.job import layout
 from tests.support.history import JobFolder
 
 ACTIONS = st.lists(
@@ -48,11 +49,11 @@ def play(actions: list[Any], folder: JobFolder, collector: Callable[[], Collecto
                 handle.write('{"t": 5, "e": "metric", "name": "torn", "value": 1}'[:length])
         elif action == "step":
             current._safely(current._step)
-            if (folder.path / STATE_FILE).exists():
-                states.append((folder.path / STATE_FILE).read_text())
+            if (folder.path / layout.COLLECTOR_FILE).exists():
+                states.append((folder.path / layout.COLLECTOR_FILE).read_text())
         else:
             if action == "restore" and states:
-                folder.write(STATE_FILE, states[arguments[0] % len(states)])
+                folder.write(layout.COLLECTOR_FILE, states[arguments[0] % len(states)])
             current = collector()
             current._begin()
     values = {name: [value for rank in sorted(ranks) for value in ranks[rank]] for name, ranks in logged.items()}

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from mlflows.history import collector as module
 from mlflows.history.closing import Outcome
-from mlflows.history.collector import STATE_FILE, Collector
+from mlflows.history.collector import Collector
 from mlflows.history.status import RunStatus
+from mlflows.job import layout
 from mlflows.spec import JobSpec
 from tests.support.history import REF, JobFolder, MemoryTracking
 from tests.support.spooling import ACTIONS, play
@@ -93,7 +94,7 @@ def test_what_does_not_arrive_in_time_is_told_and_stays(folder: JobFolder, monke
 
 def test_an_unreadable_state_file_only_costs_time(folder: JobFolder) -> None:
     tracking = MemoryTracking()
-    folder.write(STATE_FILE, "{half")
+    folder.write(layout.COLLECTOR_FILE, "{half")
     folder.metric("x", 1)
     assert not collector(tracking, folder).finish(5)
     assert tracking.series("x") == [(0, 1.0)]
@@ -107,7 +108,7 @@ def test_links_that_leave_the_folder_are_not_followed(folder: JobFolder, tmp_pat
     os.mkfifo(folder.path / "code/outputs/pipe")
     left = collector(MemoryTracking(), folder).finish(5)
     assert left.skipped == ("outputs/stolen",)
-    state = json.loads((folder.path / STATE_FILE).read_text())
+    state = json.loads((folder.path / layout.COLLECTOR_FILE).read_text())
     assert sorted(state["files"]) == ["outputs/model.pkl", "outputs/same"]
 
 
@@ -117,7 +118,7 @@ def test_outputs_may_be_left_out(folder: JobFolder) -> None:
     folder.write("code/mine/b.txt", "b")
     spec = SPEC.replace(output_collection=False, directories_to_watch=["mine", "../..", "/etc"])
     collector(MemoryTracking(), folder, spec).finish(5)
-    assert sorted(json.loads((folder.path / STATE_FILE).read_text())["files"]) == ["mine/b.txt"]
+    assert sorted(json.loads((folder.path / layout.COLLECTOR_FILE).read_text())["files"]) == ["mine/b.txt"]
 
 
 def test_the_scripts_own_failure_is_told(folder: JobFolder) -> None:
